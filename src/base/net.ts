@@ -1,0 +1,47 @@
+/** One accepted or opened TCP connection. Exactly one of its owner's listeners may be set, once. */
+export interface Connection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Address and port that the peer reached. */
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Sets who is told what happens here; called synchronously when the connection is handed over. */
+  listen(listener: ConnectionListener): void;
+  /** Queues the buffers in order, without copying. False: above the high-water mark, wait for `onDrain`. */
+  write(buffers: readonly Uint8Array[]): boolean;
+  /** Stops reading: `onData` is not called until `resume` (a chunk already read may still come). */
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then closes. */
+  end(): void;
+  /** Closes at once; what is queued is lost. `onClose` follows. */
+  destroy(): void;
+}
+
+export interface ConnectionListener {
+  onData(chunk: Buffer): void;
+  /** The queue of `write` has emptied after `write` returned false. */
+  onDrain(): void;
+  /** The peer will send no more. */
+  onEnd(): void;
+  /** Last call, always exactly one. */
+  onClose(error: Error | null): void;
+}
+
+/** A bound port. */
+export interface Listener {
+  readonly host: string;
+  /** The port really bound, when 0 was asked for. */
+  readonly port: number;
+  /** Accepts no more; connections that exist stay. Resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+/** The only way bytes of clients come in (design.md, section 2). */
+export interface Net {
+  /** Rejects with an Error whose `code` is EADDRINUSE, EACCES, EADDRNOTAVAIL, … */
+  listen(
+    address: { readonly host: string; readonly port: number },
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener>;
+}

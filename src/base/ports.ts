@@ -1,0 +1,16 @@
+import type { Clock } from "./clock.ts";
+import type { Disk } from "./disk.ts";
+import type { Logger } from "./logger.ts";
+import type { Net } from "./net.ts";
+import type { Offload } from "./offload.ts";
+import type { Random } from "./random.ts";
+
+/** Everything outside the process, and the log. Production and simulator differ nowhere else. */
+export interface Ports {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly net: Net;
+  readonly random: Random;
+  readonly offload: Offload;
+  readonly logger: Logger;
+}
