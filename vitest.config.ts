@@ -1,9 +1,58 @@
 import { defineConfig } from "vitest/config";
 
+const BUILD = "test/support/build.ts";
+
+/**
+ * `unit` and `golden` need only Node; `integration` starts the built broker as a process; `kill` and
+ * `compat` install the stock clients that they drive (test/peers/kafka/setup.sh).
+ */
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
     pool: "forks",
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/protocol/golden/**", "test/{integration,kill,compat}/**"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "golden",
+          include: ["test/protocol/golden/**/*.test.ts"],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          globalSetup: [BUILD],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "kill",
+          include: ["test/kill/**/*.test.ts"],
+          globalSetup: [BUILD, "test/support/stock-clients.ts"],
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "compat",
+          include: ["test/compat/**/*.test.ts"],
+          globalSetup: [BUILD, "test/support/stock-clients.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+    ],
   },
 });

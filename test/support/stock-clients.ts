@@ -1,0 +1,8 @@
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** Installs the clients that are driven: Kafka's Java tools, confluent-kafka, kcat. Idempotent. */
+export function setup(): void {
+  const script = fileURLToPath(new URL("../peers/kafka/setup.sh", import.meta.url));
+  execFileSync("bash", [script], { stdio: ["ignore", "ignore", "inherit"] });
+}
