@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** Where CI wants the counts. */
+const report = process.env["HOLDFAST_TEST_REPORT"];
+
 const BUILD = "test/support/build.ts";
 
 /**
@@ -9,6 +12,9 @@ const BUILD = "test/support/build.ts";
 export default defineConfig({
   test: {
     pool: "forks",
+    ...(report === undefined
+      ? {}
+      : { reporters: ["default", "json"], outputFile: { json: report } }),
     projects: [
       {
         test: {

@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export interface BrokerOptions {
+  readonly dataDirectory: string;
+  /** 0 for a free one; the port of an earlier process for a restart. */
+  readonly port?: number;
+  readonly overrides?: Readonly<Record<string, string | number>>;
+}
+
+/** `bin/broker` as its users run it: a process of its own, told apart from ours by nothing but its port. */
+export class BrokerProcess {
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<number | string>;
+  readonly #output: string[];
+  readonly port: number;
+
+  private constructor(
+    child: ChildProcess,
+    exited: Promise<number | string>,
+    output: string[],
+    port: number,
+  ) {
+    this.#child = child;
+    this.#exited = exited;
+    this.#output = output;
+    this.port = port;
+  }
+
+  /** Resolves when the broker says that it listens; rejects with all it printed when it exits instead. */
+  static async start(options: BrokerOptions): Promise<BrokerProcess> {
+    const overrides = {
+      "node.id": 1,
+      listeners: `PLAINTEXT://127.0.0.1:${options.port ?? 0}`,
+      "log.dirs": options.dataDirectory,
+      "offsets.topic.replication.factor": 1,
+      "group.initial.rebalance.delay.ms": 0,
+      ...options.overrides,
+    };
+    const child = spawn(
+      process.execPath,
+      [
+        "bin/broker",
+        ...Object.entries(overrides).flatMap(([key, value]) => ["--override", `${key}=${value}`]),
+      ],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    const exited = once(child, "exit").then(
+      ([code, signal]) => (signal as string | null) ?? (code as number),
+    );
+    const output: string[] = [];
+    child.stderr.setEncoding("utf8").on("data", (text: string) => output.push(text));
+    const port = await new Promise<number>((resolve, reject) => {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        output.push(`${line}\n`);
+        const port = listeningPort(line);
+        if (port !== null) resolve(port);
+      });
+      void exited.then((code) => {
+        reject(new Error(`the broker ended with ${code} before it listened:\n${output.join("")}`));
+      });
+    });
+    return new BrokerProcess(child, exited, output, port);
+  }
+
+  get bootstrap(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** All that it printed so far. */
+  get output(): string {
+    return this.#output.join("");
+  }
+
+  /** SIGKILL; resolves when the process is gone. */
+  async kill9(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#exited;
+  }
+
+  /** SIGTERM; resolves with the exit code (or the signal's name). Does nothing to one that has ended. */
+  async stop(): Promise<number | string> {
+    this.#child.kill("SIGTERM");
+    return this.#exited;
+  }
+}
+
+function listeningPort(line: string): number | null {
+  if (!line.startsWith("{")) return null;
+  const facts = JSON.parse(line) as { listeners?: readonly { port: number }[] };
+  return facts.listeners?.[0]?.port ?? null;
+}
+
+/** A fresh temporary folder, removed with all that is in it when `use` is done. */
+export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-"));
+  try {
+    return await use(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
