@@ -1,0 +1,89 @@
+import type { Api } from "../protocol/apis.ts";
+import { codecFor } from "../protocol/codec.ts";
+import type { Encodable, Infer, Message } from "../protocol/schema.ts";
+import type { Writer } from "../protocol/writer.ts";
+
+/** What a handler may know about the request besides its body. */
+export interface RequestContext {
+  readonly apiVersion: number;
+  readonly correlationId: number;
+  readonly clientId: string | null;
+  /** The peer's address, without the port. */
+  readonly clientHost: string;
+  /** Unique in the life of this process. */
+  readonly connectionId: string;
+  readonly listenerName: string;
+  /**
+   * Runs `callback` once when the connection has closed, at once if it has. Whoever parks a request
+   * registers here what frees it: an answer to a closed connection is dropped anyway.
+   */
+  onClose(callback: () => void): void;
+}
+
+/** The client expects no answer (Produce with acks=0). */
+export const NO_RESPONSE: unique symbol = Symbol("no response");
+/** Close instead of answering (Produce with acks=0 that failed: the client's only way to learn of it). */
+export const CLOSE_CONNECTION: unique symbol = Symbol("close connection");
+
+/** What a handler's function gives back, at once or later. */
+export type HandlerAnswer<Res extends Message> =
+  Encodable<Res> | typeof NO_RESPONSE | typeof CLOSE_CONNECTION;
+
+/** Writes the body of a response. */
+export type ResponseBody = (writer: Writer) => void;
+/** What dispatch does next for this request. */
+export type Reply = ResponseBody | typeof NO_RESPONSE | typeof CLOSE_CONNECTION;
+
+/** One API as the broker serves it. */
+export interface ApiHandler {
+  readonly api: Api;
+  /** Lowest and highest version that are served whole. */
+  readonly minVersion: number;
+  readonly maxVersion: number;
+  /**
+   * Decodes the body and runs the handler up to its first await before it returns. Throws (or rejects
+   * with) ProtocolError when the body is damaged. Only dispatch calls it.
+   */
+  respond(frame: Buffer, bodyOffset: number, context: RequestContext): Reply | Promise<Reply>;
+}
+
+/** The same with its types, for tests that call the handler's function without bytes. */
+export interface TypedApiHandler<Req extends Message, Res extends Message> extends ApiHandler {
+  handle(
+    request: Infer<Req>,
+    context: RequestContext,
+  ): HandlerAnswer<Res> | Promise<HandlerAnswer<Res>>;
+}
+
+/** The versions served, where they are fewer than the schema knows. */
+export interface VersionRange {
+  readonly minVersion?: number;
+  readonly maxVersion?: number;
+}
+
+/**
+ * Makes a handler of a function. Requests of one connection are started in order and may overlap: work
+ * whose order matters (the append) belongs before the function's first await. A refusal is a field of
+ * the response; what the function throws is a bug, which costs the connection (dispatch.ts).
+ */
+export function handlerFor<Req extends Message, Res extends Message>(
+  api: Api<Req, Res>,
+  handle: TypedApiHandler<Req, Res>["handle"],
+  versions: VersionRange = {},
+): TypedApiHandler<Req, Res> {
+  return {
+    api,
+    minVersion: versions.minVersion ?? api.minVersion,
+    maxVersion: versions.maxVersion ?? api.maxVersion,
+    handle,
+    respond(frame, bodyOffset, context) {
+      const request = codecFor(api.request, context.apiVersion).decode(frame, bodyOffset);
+      const answer = handle(request, context);
+      const reply = (value: HandlerAnswer<Res>): Reply =>
+        value === NO_RESPONSE || value === CLOSE_CONNECTION
+          ? value
+          : (writer) => codecFor(api.response, context.apiVersion).encodeTo(writer, value);
+      return answer instanceof Promise ? answer.then(reply) : reply(answer);
+    },
+  };
+}
