@@ -1,0 +1,399 @@
+import fs from "node:fs";
+import { assert } from "../base/assert.ts";
+import { type Clock, SystemClock } from "../base/clock.ts";
+import {
+  type Disk,
+  DiskError,
+  type DiskFile,
+  type DiskLock,
+  type DiskSpace,
+  type OpenOptions,
+} from "../base/disk.ts";
+import { type Random, SystemRandom } from "../base/random.ts";
+import { type LockFiles, takeDirectoryLock } from "./directory-lock.ts";
+
+/** Operations and, of them, syncs that may be in flight per log directory (design.md, section 8). */
+const MAX_OPERATIONS = 8;
+const MAX_SYNCS = 4;
+/** The kernel refuses a longer vector (IOV_MAX). */
+const MAX_VECTORS = 1024;
+/** Appends up to this size may be written synchronously: 5 µs against 41 for 16 KiB. */
+const SMALL_WRITE_BYTES = 128 * 1024;
+/** A synchronous write that takes longer has met writeback; it blocks the event loop … */
+const SLOW_WRITE_MS = 2;
+/** … so for this long all writes of that directory go through the thread pool. */
+const SLOW_PAUSE_MS = 500;
+
+type Callback<T> = (error: NodeJS.ErrnoException | null, result: T) => void;
+
+export interface NodeDiskDependencies {
+  /** Times synchronous writes. */
+  readonly clock?: Clock;
+  /** Makes the unique names of contenders for a lock. */
+  readonly random?: Random;
+}
+
+/** The operating system's disk. Each directory that is locked gets lanes of its own. */
+export class NodeDisk implements Disk {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #lanes = new Map<string, Lanes>();
+  readonly #commonLanes = new Lanes();
+
+  constructor({
+    clock = new SystemClock(),
+    random = new SystemRandom(),
+  }: NodeDiskDependencies = {}) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  async open(path: string, options: OpenOptions = {}): Promise<DiskFile> {
+    const { O_RDWR, O_CREAT, O_TRUNC } = fs.constants;
+    const flags =
+      O_RDWR | (options.create === true ? O_CREAT : 0) | (options.truncate === true ? O_TRUNC : 0);
+    const lanes = this.#lanesOf(path);
+    const descriptor = await perform<number>(lanes.operations, "open", path, (done) =>
+      fs.open(path, flags, 0o644, done),
+    );
+    return new NodeFile(this.#clock, lanes, path, descriptor);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#run("rename", from, (done) => fs.rename(from, to, done));
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#run("remove", path, (done) => fs.rm(path, { recursive: true }, done));
+  }
+
+  async mkdir(path: string): Promise<void> {
+    await this.#run("mkdir", path, (done) =>
+      fs.mkdir(path, { recursive: true }, (error) => done(error)),
+    );
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    const names = await perform<string[]>(this.#lanesOf(path).operations, "list", path, (done) =>
+      fs.readdir(path, done),
+    );
+    return names.sort();
+  }
+
+  async syncDir(path: string): Promise<void> {
+    const lanes = this.#lanesOf(path);
+    const { O_RDONLY, O_DIRECTORY } = fs.constants;
+    const descriptor = await perform<number>(lanes.operations, "open", path, (done) =>
+      fs.open(path, O_RDONLY | O_DIRECTORY, done),
+    );
+    try {
+      await lanes.sync("syncDir", path, (done) => fs.fsync(descriptor, (error) => done(error)));
+    } finally {
+      await closeDescriptor(lanes, path, descriptor);
+    }
+  }
+
+  async statfs(path: string): Promise<DiskSpace> {
+    const stats = await perform<fs.StatsFs>(
+      this.#lanesOf(path).operations,
+      "statfs",
+      path,
+      (done) => fs.statfs(path, done),
+    );
+    return { totalBytes: stats.blocks * stats.bsize, usableBytes: stats.bavail * stats.bsize };
+  }
+
+  async lock(directory: string): Promise<DiskLock> {
+    const lock = await takeDirectoryLock(
+      { files: LOCK_FILES, random: this.#random },
+      { directory, procDirectory: fs.existsSync("/proc/self/fd") ? "/proc/self/fd" : null },
+    );
+    const root = `${directory.replace(/\/+$/, "")}/`;
+    this.#lanes.set(root, new Lanes());
+    return {
+      release: async () => {
+        this.#lanes.delete(root);
+        await lock.release();
+      },
+    };
+  }
+
+  #lanesOf(path: string): Lanes {
+    for (const [root, lanes] of this.#lanes) {
+      if (path.startsWith(root)) return lanes;
+    }
+    return this.#commonLanes;
+  }
+
+  async #run(
+    operation: string,
+    path: string,
+    start: (done: (error: NodeJS.ErrnoException | null) => void) => void,
+  ): Promise<void> {
+    await perform<undefined>(this.#lanesOf(path).operations, operation, path, (done) =>
+      start((error) => done(error, undefined)),
+    );
+  }
+}
+
+/** What waits its turn in one directory: first come, first served, so nobody starves. */
+class Lane {
+  readonly #limit: number;
+  readonly #waiting: (() => void)[] = [];
+  #inFlight = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  enter(start: () => void): void {
+    if (this.#inFlight >= this.#limit) {
+      this.#waiting.push(start);
+      return;
+    }
+    this.#inFlight += 1;
+    start();
+  }
+
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#inFlight -= 1;
+    else next();
+  }
+}
+
+class Lanes {
+  readonly operations = new Lane(MAX_OPERATIONS);
+  readonly syncs = new Lane(MAX_SYNCS);
+  /** Before this time a synchronous write would risk to block the event loop. */
+  asyncUntilMs = 0;
+
+  async sync(
+    operation: string,
+    path: string,
+    start: (done: (error: NodeJS.ErrnoException | null) => void) => void,
+  ): Promise<void> {
+    await perform<undefined>(this.syncs, operation, path, (done) =>
+      start((error) => done(error, undefined)),
+    );
+  }
+}
+
+class NodeFile implements DiskFile {
+  readonly path: string;
+  readonly #clock: Clock;
+  readonly #lanes: Lanes;
+  readonly #descriptor: number;
+  #isClosed = false;
+  /** Operations that still use the descriptor; a number closed too early could be another file's. */
+  #inUseCount = 0;
+  #whenUnused: (() => void) | null = null;
+
+  constructor(clock: Clock, lanes: Lanes, path: string, descriptor: number) {
+    this.path = path;
+    this.#clock = clock;
+    this.#lanes = lanes;
+    this.#descriptor = descriptor;
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    let doneBytes = 0;
+    while (doneBytes < target.length) {
+      const readBytes = await this.#run<number>("read", (done) =>
+        fs.read(
+          this.#descriptor,
+          target,
+          doneBytes,
+          target.length - doneBytes,
+          position + doneBytes,
+          done,
+        ),
+      );
+      if (readBytes === 0) break;
+      doneBytes += readBytes;
+    }
+    return doneBytes;
+  }
+
+  async writev(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    let rest = buffers.filter((buffer) => buffer.length > 0);
+    let at = position;
+    while (rest.length > 0) {
+      const part = rest.length > MAX_VECTORS ? rest.slice(0, MAX_VECTORS) : rest;
+      const writtenBytes = this.#maySynchronously(part)
+        ? this.#writeNow(part, at)
+        : await this.#run<number>("write", (done) => fs.writev(this.#descriptor, part, at, done));
+      // A short write is no error: it is continued, and the reason for it, if it lasts, comes then.
+      rest = withoutFirst(rest, writtenBytes);
+      at += writtenBytes;
+    }
+  }
+
+  async datasync(): Promise<void> {
+    this.#enter("datasync");
+    try {
+      await this.#lanes.sync("datasync", this.path, (done) =>
+        fs.fdatasync(this.#descriptor, (error) => done(error)),
+      );
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#run<undefined>("truncate", (done) =>
+      fs.ftruncate(this.#descriptor, length, (error) => done(error, undefined)),
+    );
+  }
+
+  async size(): Promise<number> {
+    const stats = await this.#run<fs.Stats>("size", (done) => fs.fstat(this.#descriptor, done));
+    return stats.size;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#inUseCount > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenUnused = resolve;
+      });
+    }
+    await closeDescriptor(this.#lanes, this.path, this.#descriptor);
+  }
+
+  #maySynchronously(buffers: readonly Uint8Array[]): boolean {
+    if (this.#lanes.syncs.inFlight > 0) return false;
+    if (this.#lanes.asyncUntilMs > this.#clock.nowMs()) return false;
+    let bytes = 0;
+    for (const buffer of buffers) bytes += buffer.length;
+    return bytes <= SMALL_WRITE_BYTES;
+  }
+
+  #writeNow(buffers: readonly Uint8Array[], position: number): number {
+    assert(!this.#isClosed, "a file is open while it is used");
+    const startMs = this.#clock.nowMs();
+    try {
+      return fs.writevSync(this.#descriptor, buffers, position);
+    } catch (error) {
+      if (codeOf(error) === "EINTR") return 0;
+      throw translated(error, "write", this.path);
+    } finally {
+      const endMs = this.#clock.nowMs();
+      if (endMs - startMs > SLOW_WRITE_MS) this.#lanes.asyncUntilMs = endMs + SLOW_PAUSE_MS;
+    }
+  }
+
+  async #run<T>(operation: string, start: (done: Callback<T>) => void): Promise<T> {
+    this.#enter(operation);
+    try {
+      return await perform(this.#lanes.operations, operation, this.path, start);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  #enter(operation: string): void {
+    if (this.#isClosed) throw new DiskError("EBADF", this.path, operation);
+    this.#inUseCount += 1;
+  }
+
+  #leave(): void {
+    this.#inUseCount -= 1;
+    if (this.#inUseCount === 0) this.#whenUnused?.();
+  }
+}
+
+/** Runs one call of the operating system in its lane; an interrupted one is started again. */
+function perform<T>(
+  lane: Lane,
+  operation: string,
+  path: string,
+  start: (done: Callback<T>) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const attempt = (): void => {
+      try {
+        start((error, result) => {
+          if (error?.code === "EINTR") {
+            attempt();
+            return;
+          }
+          lane.leave();
+          if (error) reject(translated(error, operation, path));
+          else resolve(result);
+        });
+      } catch (error) {
+        // Refused arguments (a zero byte in a path) are thrown, not called back.
+        lane.leave();
+        reject(translated(error, operation, path));
+      }
+    };
+    lane.enter(attempt);
+  });
+}
+
+async function closeDescriptor(lanes: Lanes, path: string, descriptor: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    lanes.operations.enter(() =>
+      fs.close(descriptor, (error) => {
+        lanes.operations.leave();
+        // After EINTR the descriptor is closed all the same; closing again could hit another file.
+        if (error && error.code !== "EINTR") reject(translated(error, "close", path));
+        else resolve();
+      }),
+    );
+  });
+}
+
+function withoutFirst(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let rest = bytes;
+  let index = 0;
+  for (; index < buffers.length; index += 1) {
+    const length = buffers[index]?.length ?? 0;
+    if (rest < length) break;
+    rest -= length;
+  }
+  const left = buffers.slice(index);
+  const first = left[0];
+  if (rest > 0 && first !== undefined) left[0] = first.subarray(rest);
+  return left;
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof Error && "code" in error && typeof error.code === "string") {
+    return error.code;
+  }
+  return "EIO";
+}
+
+function translated(error: unknown, operation: string, path: string): DiskError {
+  return new DiskError(codeOf(error), path, operation, { cause: error });
+}
+
+/** The calls that the lock's protocol is made of; each is atomic in the file system. */
+const LOCK_FILES: LockFiles = {
+  list: (directory) => attemptSync("lock", directory, () => fs.readdirSync(directory)),
+  rename: (from, to) => attemptSync("lock", from, () => fs.renameSync(from, to)),
+  unlink: (path) =>
+    attemptSync("lock", path, () => {
+      fs.rmSync(path, { force: true });
+    }),
+  openDirectory: (directory) =>
+    attemptSync("lock", directory, () =>
+      fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY),
+    ),
+  closeDirectory: (descriptor) => fs.closeSync(descriptor),
+};
+
+function attemptSync<T>(operation: string, path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw translated(error, operation, path);
+  }
+}
