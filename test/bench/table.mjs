@@ -1,0 +1,53 @@
+// Prints the measurements of run.sh as the table of docs/benchmarks.md: medians, and Holdfast ÷ Kafka.
+//   node test/bench/table.mjs FILE.jsonl
+import { readFileSync } from "node:fs";
+
+const PARAMETERS = ["bench", "state", "size", "acks", "tuning"];
+const FIGURES = [
+  ["metadata_ms", "ms to Metadata"],
+  ["idle_rss_mib", "idle MiB"],
+  ["mb_s", "MB/s"],
+  ["broker_cpu_s_per_gb", "broker CPU s/GB"],
+];
+
+const rows = readFileSync(process.argv[2], "utf8")
+  .split("\n")
+  .filter((line) => line.startsWith("{"))
+  .map((line) => JSON.parse(line));
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
+const round = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+
+const groups = Map.groupBy
+  ? Map.groupBy(rows, nameOf)
+  : rows.reduce(
+      (map, row) => map.set(nameOf(row), [...(map.get(nameOf(row)) ?? []), row]),
+      new Map(),
+    );
+
+function nameOf(row) {
+  return PARAMETERS.filter((key) => key in row)
+    .map((key) =>
+      key === "size" ? `${row.size} B` : key === "acks" ? `acks=${row.acks}` : row[key],
+    )
+    .join(" ");
+}
+
+console.log(
+  "| what | figure | Holdfast (range) | Kafka (range) | ratio | runs |\n|---|---|---|---|---|---|",
+);
+for (const [name, group] of groups) {
+  for (const [key, title] of FIGURES) {
+    const of = (label) =>
+      group.filter((row) => row.label === label && key in row).map((row) => row[key]);
+    const ours = of("holdfast");
+    const theirs = of("kafka");
+    if (ours.length === 0 || theirs.length === 0) continue;
+    const cell = (values) =>
+      `${round(median(values))} (${round(Math.min(...values))}–${round(Math.max(...values))})`;
+    const ratio = (median(ours) / median(theirs)).toFixed(2);
+    console.log(
+      `| ${name} | ${title} | ${cell(ours)} | ${cell(theirs)} | ${ratio} | ${ours.length} |`,
+    );
+  }
+}
