@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { expect, test } from "vitest";
 import { BrokerProcess, withTemporaryFolder } from "../support/broker-process.ts";
 import { kafkaClient, readTopic } from "../support/kafkajs-log.ts";
@@ -13,10 +14,10 @@ test("kill -9 in the middle of a kafkajs producer's work loses and doubles nothi
     await producer.connect();
 
     const offsetOf = new Map<string, number>();
-    let wake: (() => void) | null = null;
-    let isDone = false;
+    const progress = new EventEmitter();
+    const stop = new AbortController();
     const work = (async () => {
-      for (let n = 0; !isDone; n += 1) {
+      for (let n = 0; !stop.signal.aborted; n += 1) {
         const values = Array.from({ length: 5 }, (_, index) => `${n}-${index}`);
         const [answer] = await producer.send({
           topic: "killed",
@@ -24,14 +25,14 @@ test("kill -9 in the middle of a kafkajs producer's work loses and doubles nothi
         });
         const baseOffset = Number(answer!.baseOffset);
         values.forEach((value, index) => offsetOf.set(value, baseOffset + index));
-        wake?.();
+        progress.emit("ack");
       }
     })();
     const acked = (count: number) =>
       new Promise<void>((resolve) => {
-        wake = () => {
+        progress.on("ack", () => {
           if (offsetOf.size >= count) resolve();
-        };
+        });
       });
 
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -40,7 +41,7 @@ test("kill -9 in the middle of a kafkajs producer's work loses and doubles nothi
       broker = await BrokerProcess.start({ dataDirectory, port: broker.port });
     }
     await Promise.race([acked(offsetOf.size + ACKED_PER_ROUND), work]);
-    isDone = true;
+    stop.abort();
     await work;
     await producer.disconnect();
 
