@@ -1,0 +1,46 @@
+import type { CompressionType, Offload } from "../base/offload.ts";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { asCorrupt, inflateSync, loadCodec } from "../protocol/records/compression.ts";
+
+const gunzipAsync = promisify(gunzip);
+
+/** Below this a trip to the thread pool and back costs more than inflating here. */
+const THREAD_MIN_BYTES = 4096;
+
+/**
+ * The form for production: gzip goes to the thread pool. The others have no asynchronous form without
+ * a native package; a batch of 1 MiB costs them 2 to 5 ms, one slice of long work (design.md, section 2).
+ */
+export class NodeOffload implements Offload {
+  async inflate(type: CompressionType, bytes: Buffer, maxBytes: number): Promise<Buffer> {
+    if (type === "gzip" && bytes.length >= THREAD_MIN_BYTES) {
+      try {
+        return await gunzipAsync(bytes, { maxOutputLength: Math.max(1, maxBytes) });
+      } catch (error) {
+        throw asCorrupt(type, error);
+      }
+    }
+    await loadCodec(type);
+    return inflateSync(type, bytes, maxBytes);
+  }
+}
+
+/** The form for the simulator: everything inline, so that no promise waits for a thread or a file. */
+export class InlineOffload implements Offload {
+  private constructor() {
+    // Only `open` makes one, after the codecs are there.
+  }
+
+  /** Loads every codec; to be called before virtual time begins. */
+  static async open(): Promise<InlineOffload> {
+    await loadCodec("zstd");
+    return new InlineOffload();
+  }
+
+  inflate(type: CompressionType, bytes: Buffer, maxBytes: number): Promise<Buffer> {
+    return new Promise((resolve) => {
+      resolve(inflateSync(type, bytes, maxBytes));
+    });
+  }
+}
