@@ -80,7 +80,7 @@ export function handlerFor<Req extends Message, Res extends Message>(
       const request = codecFor(api.request, context.apiVersion).decode(frame, bodyOffset);
       const answer = handle(request, context);
       const reply = (value: HandlerAnswer<Res>): Reply =>
-        value === NO_RESPONSE || value === CLOSE_CONNECTION
+        typeof value === "symbol"
           ? value
           : (writer) => codecFor(api.response, context.apiVersion).encodeTo(writer, value);
       return answer instanceof Promise ? answer.then(reply) : reply(answer);
