@@ -1,7 +1,7 @@
 import type { Api } from "../protocol/apis.ts";
 import { codecFor } from "../protocol/codec.ts";
 import type { Encodable, Infer, Message } from "../protocol/schema.ts";
-import type { Writer } from "../protocol/writer.ts";
+import { encodeResponseFrame } from "../protocol/header.ts";
 
 /** What a handler may know about the request besides its body. */
 export interface RequestContext {
@@ -29,10 +29,8 @@ export const CLOSE_CONNECTION: unique symbol = Symbol("close connection");
 export type HandlerAnswer<Res extends Message> =
   Encodable<Res> | typeof NO_RESPONSE | typeof CLOSE_CONNECTION;
 
-/** Writes the body of a response. */
-export type ResponseBody = (writer: Writer) => void;
-/** What dispatch does next for this request. */
-export type Reply = ResponseBody | typeof NO_RESPONSE | typeof CLOSE_CONNECTION;
+/** What dispatch does next for this request: send these bytes (a whole frame), nothing, or close. */
+export type Reply = readonly Buffer[] | typeof NO_RESPONSE | typeof CLOSE_CONNECTION;
 
 /** One API as the broker serves it. */
 export interface ApiHandler {
@@ -82,7 +80,7 @@ export function handlerFor<Req extends Message, Res extends Message>(
       const reply = (value: HandlerAnswer<Res>): Reply =>
         typeof value === "symbol"
           ? value
-          : (writer) => codecFor(api.response, context.apiVersion).encodeTo(writer, value);
+          : encodeResponseFrame(api, context.apiVersion, context.correlationId, value);
       return answer instanceof Promise ? answer.then(reply) : reply(answer);
     },
   };

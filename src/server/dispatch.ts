@@ -1,0 +1,126 @@
+import type { Logger } from "../base/logger.ts";
+import { APIS } from "../protocol/apis.ts";
+import { errorCode, ProtocolError } from "../protocol/errors.ts";
+import {
+  decodeRequestHeader,
+  type DecodedRequestHeader,
+  encodeResponseFrame,
+} from "../protocol/header.ts";
+import {
+  type ApiHandler,
+  CLOSE_CONNECTION,
+  NO_RESPONSE,
+  type Reply,
+  type RequestContext,
+} from "./api-handler.ts";
+import type { ConnectionInfo, Outcome } from "./net/connection.ts";
+
+const NOTHING: Outcome = { kind: "none" };
+const CLOSE: Outcome = { kind: "close" };
+
+/**
+ * From a frame to its answer. This is the one boundary between clients and the process: a request that
+ * is damaged, unknown or trips over a bug of ours costs its connection and one log line, nothing more.
+ */
+export class Dispatcher {
+  readonly #handlers: ReadonlyMap<number, ApiHandler>;
+  readonly #logger: Logger;
+
+  constructor(handlers: readonly ApiHandler[], logger: Logger) {
+    this.#handlers = new Map(handlers.map((handler) => [handler.api.key, handler]));
+    this.#logger = logger;
+  }
+
+  /** Starts the request; never throws, never rejects. See StartRequest. */
+  start(
+    frame: Buffer,
+    connection: ConnectionInfo,
+    onClose: (callback: () => void) => void,
+  ): Outcome | Promise<Outcome> {
+    let header: DecodedRequestHeader | null = null;
+    try {
+      header = decodeRequestHeader(frame);
+      const answer = this.#answer(frame, header, connection, onClose);
+      if (!(answer instanceof Promise)) return outcomeOf(answer);
+      const decoded = header;
+      return answer.then(outcomeOf, (error: unknown) => this.#refuse(error, connection, decoded));
+    } catch (error) {
+      return this.#refuse(error, connection, header);
+    }
+  }
+
+  #answer(
+    frame: Buffer,
+    header: DecodedRequestHeader,
+    connection: ConnectionInfo,
+    onClose: (callback: () => void) => void,
+  ): Reply | Promise<Reply> {
+    const { apiKey, apiVersion } = header;
+    const handler = this.#handlers.get(apiKey);
+    if (handler === undefined) {
+      throw new ProtocolError("unsupported-version", `API key ${apiKey} is not served`);
+    }
+    if (apiVersion < handler.minVersion || apiVersion > handler.maxVersion) {
+      if (apiKey === APIS.apiVersions.key) return unsupportedApiVersions(handler, header);
+      throw new ProtocolError(
+        "unsupported-version",
+        `${handler.api.name} version ${apiVersion} is not served`,
+      );
+    }
+    return handler.respond(frame, header.bodyOffset, contextOf(header, connection, onClose));
+  }
+
+  #refuse(
+    error: unknown,
+    { connectionId, clientHost, listenerName }: ConnectionInfo,
+    header: DecodedRequestHeader | null,
+  ): Outcome {
+    const { apiKey, apiVersion, clientId } = header ?? {};
+    const facts = { connectionId, clientHost, listenerName, apiKey, apiVersion, clientId };
+    if (error instanceof ProtocolError && error.kind !== "not-encodable") {
+      this.#logger.warn(facts, `closing a connection for a bad request: ${error.message}`);
+    } else {
+      this.#logger.error({ ...facts, err: error }, "closing a connection: its request failed");
+    }
+    return CLOSE;
+  }
+}
+
+function outcomeOf(reply: Reply): Outcome {
+  if (reply === NO_RESPONSE) return NOTHING;
+  if (reply === CLOSE_CONNECTION) return CLOSE;
+  return { kind: "response", chunks: reply };
+}
+
+function contextOf(
+  header: DecodedRequestHeader,
+  connection: ConnectionInfo,
+  onClose: (callback: () => void) => void,
+): RequestContext {
+  return {
+    apiVersion: header.apiVersion,
+    correlationId: header.correlationId,
+    clientId: header.clientId,
+    clientHost: connection.clientHost,
+    connectionId: connection.connectionId,
+    listenerName: connection.listenerName,
+    onClose,
+  };
+}
+
+/**
+ * KIP-511: the client asked in a version of the future. It can read version 0, and needs only to learn
+ * which version to ask in: franz-go and Java retry with the one entry. The body is not looked at.
+ */
+function unsupportedApiVersions(handler: ApiHandler, header: DecodedRequestHeader): Reply {
+  return encodeResponseFrame(APIS.apiVersions, 0, header.correlationId, {
+    errorCode: errorCode("UNSUPPORTED_VERSION"),
+    apiKeys: [
+      {
+        apiKey: APIS.apiVersions.key,
+        minVersion: handler.minVersion,
+        maxVersion: handler.maxVersion,
+      },
+    ],
+  });
+}

@@ -1,0 +1,305 @@
+import { must } from "../../base/assert.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Connection } from "../../base/net.ts";
+import { ProtocolError } from "../../protocol/errors.ts";
+import { FrameDecoder } from "../../protocol/frame.ts";
+import type { MemoryBudget } from "./memory-budget.ts";
+
+/** Requests of one connection in work at a time; the client's next ones wait in its socket. */
+export const MAX_REQUESTS_IN_WORK = 64;
+
+/** Request bytes of one connection in work at a time; a single larger request is taken alone. */
+export const MAX_REQUEST_BYTES_IN_WORK = 16 * 1024 * 1024;
+
+/** What became of a request: the frame to send, nothing, or the end of the connection. */
+export type Outcome =
+  | { readonly kind: "response"; readonly chunks: readonly Buffer[] }
+  | { readonly kind: "none" }
+  | { readonly kind: "close" };
+
+/** The connection as a request sees it. */
+export interface ConnectionInfo {
+  readonly connectionId: string;
+  readonly clientHost: string;
+  readonly listenerName: string;
+}
+
+/**
+ * Starts one request: what must happen in order is done when it returns. Never throws and never
+ * rejects. `onClose` registers what to run if the connection closes before the answer is there.
+ */
+export type StartRequest = (
+  frame: Buffer,
+  connection: ConnectionInfo,
+  onClose: (callback: () => void) => void,
+) => Outcome | Promise<Outcome>;
+
+export interface ClientConnectionDependencies {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly budget: MemoryBudget;
+  readonly startRequest: StartRequest;
+  /** Called once, when the connection is gone. */
+  readonly onClosed: () => void;
+}
+
+export interface ClientConnectionOptions {
+  readonly connectionId: string;
+  readonly listenerName: string;
+  readonly maxRequestBytes: number;
+  /** Not above 0: never. */
+  readonly maxIdleMs: number;
+}
+
+/** A request in work, in its place in the order of answers. */
+interface Slot {
+  readonly requestBytes: number;
+  outcome: Outcome | null;
+  closeCallbacks: (() => void)[] | null;
+}
+
+/**
+ * One client's connection. Requests start in order and may overlap; answers leave in the order of the
+ * requests. Reading stops while too much is in work, here or on the node, and while the client does not
+ * read its answers; so memory is bounded whatever the client does.
+ */
+export class ClientConnection implements ConnectionInfo {
+  readonly connectionId: string;
+  readonly clientHost: string;
+  readonly listenerName: string;
+  readonly #dependencies: ClientConnectionDependencies;
+  readonly #connection: Connection;
+  readonly #decoder: FrameDecoder;
+  readonly #maxIdleMs: number;
+  /** Read, but not started yet. */
+  readonly #waiting: Buffer[] = [];
+  /** Started; the first is the next to be answered. */
+  readonly #slots: Slot[] = [];
+  #bytesInWork = 0;
+  /** Invariant: `open` reads, `draining` only answers, `ending` waits for its bytes to leave. */
+  #state: "open" | "draining" | "ending" | "closed" = "open";
+  #isPaused = false;
+  #isPeerSlow = false;
+  #lastActivityMs: number;
+  #idleTimer: Timer | null = null;
+  #isWaitingForBudget = false;
+  /** Requests that are answered at once come back here: a loop, not a recursion. */
+  #isStarting = false;
+
+  constructor(dependencies: ClientConnectionDependencies, options: ClientConnectionOptions) {
+    this.#dependencies = dependencies;
+    this.#connection = dependencies.connection;
+    this.connectionId = options.connectionId;
+    this.clientHost = dependencies.connection.remoteAddress;
+    this.listenerName = options.listenerName;
+    this.#decoder = new FrameDecoder(options.maxRequestBytes);
+    this.#maxIdleMs = options.maxIdleMs;
+    this.#lastActivityMs = dependencies.clock.nowMs();
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#connection.listen({
+      onData: (chunk) => this.#onData(chunk),
+      onDrain: () => this.#onDrain(),
+      // As Kafka: who has ended his half wants nothing more, and parked requests must not wait for it.
+      onEnd: () => this.destroy(),
+      onClose: () => this.#onClose(),
+    });
+    this.#watchIdle(this.#maxIdleMs);
+  }
+
+  /** Takes no more requests and closes when those in work are answered. */
+  drain(): void {
+    this.#stopReading();
+    this.#maybeEnd();
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#state !== "open") return;
+    this.#lastActivityMs = this.#dependencies.clock.nowMs();
+    try {
+      for (const frame of this.#decoder.push(chunk)) this.#waiting.push(frame);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#refuseStream(error, chunk);
+      return;
+    }
+    this.#startWaiting();
+  }
+
+  #startWaiting(): void {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    while (this.#state === "open" && this.#waiting.length > 0 && this.#hasRoom()) {
+      this.#start(must(this.#waiting.shift(), "a request waits"));
+    }
+    this.#isStarting = false;
+    this.#pauseOrResume();
+  }
+
+  #hasRoom(): boolean {
+    if (this.#isPeerSlow) return false;
+    if (this.#slots.length === 0) return true;
+    return (
+      this.#slots.length < MAX_REQUESTS_IN_WORK &&
+      this.#bytesInWork < MAX_REQUEST_BYTES_IN_WORK &&
+      this.#dependencies.budget.hasRoom
+    );
+  }
+
+  #start(frame: Buffer): void {
+    const slot: Slot = { requestBytes: frame.length, outcome: null, closeCallbacks: null };
+    this.#slots.push(slot);
+    this.#bytesInWork += frame.length;
+    this.#dependencies.budget.take(frame.length);
+    const outcome = this.#dependencies.startRequest(frame, this, (callback) => {
+      if (this.#state === "closed") callback();
+      else if (slot.outcome === null) (slot.closeCallbacks ??= []).push(callback);
+    });
+    if (outcome instanceof Promise) void outcome.then((value) => this.#finish(slot, value));
+    else this.#finish(slot, outcome);
+  }
+
+  #finish(slot: Slot, outcome: Outcome): void {
+    slot.outcome = outcome;
+    slot.closeCallbacks = null;
+    this.#dependencies.budget.release(slot.requestBytes);
+    if (this.#state === "closed") return;
+    // What came behind it is not started any more; what came before it is still answered.
+    if (outcome.kind === "close") this.#stopReading();
+    if (this.#slots[0] !== slot) return;
+    this.#answer();
+    this.#startWaiting();
+    this.#maybeEnd();
+  }
+
+  /** Sends what is ready from the front of the order, in one write. */
+  #answer(): void {
+    const chunks: Buffer[] = [];
+    let isLast = false;
+    for (let slot = this.#slots[0]; slot !== undefined && !isLast; slot = this.#slots[0]) {
+      const { outcome, requestBytes } = slot;
+      if (outcome === null) break;
+      this.#slots.shift();
+      this.#bytesInWork -= requestBytes;
+      if (outcome.kind === "response") chunks.push(...outcome.chunks);
+      isLast = outcome.kind === "close";
+    }
+    this.#send(chunks);
+    if (isLast) this.#end();
+  }
+
+  #send(chunks: readonly Buffer[]): void {
+    if (chunks.length === 0 || this.#state === "ending") return;
+    this.#lastActivityMs = this.#dependencies.clock.nowMs();
+    if (!this.#connection.write(chunks)) this.#isPeerSlow = true;
+  }
+
+  #onDrain(): void {
+    this.#isPeerSlow = false;
+    this.#startWaiting();
+  }
+
+  #pauseOrResume(): void {
+    if (this.#state !== "open") return;
+    if (this.#waiting.length === 0 && this.#hasRoom()) {
+      this.#resume();
+      return;
+    }
+    this.#pause();
+    this.#waitForBudget();
+  }
+
+  /** The node is full: wait for the requests of others, too. */
+  #waitForBudget(): void {
+    const { budget } = this.#dependencies;
+    if (budget.hasRoom || this.#isWaitingForBudget) return;
+    this.#isWaitingForBudget = true;
+    budget.whenRoom(() => {
+      this.#isWaitingForBudget = false;
+      if (this.#state === "open") this.#startWaiting();
+    });
+  }
+
+  #pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#connection.pause();
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#connection.resume();
+  }
+
+  #stopReading(): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    this.#waiting.length = 0;
+    this.#pause();
+  }
+
+  #maybeEnd(): void {
+    if (this.#state === "draining" && this.#slots.length === 0) this.#end();
+  }
+
+  /** What was written still leaves. */
+  #end(): void {
+    this.#state = "ending";
+    this.#connection.end();
+  }
+
+  #refuseStream(error: ProtocolError, chunk: Buffer): void {
+    this.#dependencies.logger.warn(
+      { connectionId: this.connectionId, clientHost: this.clientHost },
+      `closing a connection that does not speak Kafka's protocol: ${error.message}${guess(chunk)}`,
+    );
+    this.drain();
+  }
+
+  #onClose(): void {
+    this.#state = "closed";
+    this.#idleTimer?.cancel();
+    this.#waiting.length = 0;
+    for (const slot of this.#slots) {
+      const callbacks = slot.closeCallbacks ?? [];
+      slot.closeCallbacks = null;
+      for (const callback of callbacks) callback();
+    }
+    this.#slots.length = 0;
+    this.#dependencies.onClosed();
+  }
+
+  #watchIdle(delayMs: number): void {
+    if (this.#maxIdleMs <= 0) return;
+    const { clock, logger } = this.#dependencies;
+    this.#idleTimer = clock.after(delayMs, () => {
+      const idleMs = this.#slots.length > 0 ? 0 : clock.nowMs() - this.#lastActivityMs;
+      if (idleMs < this.#maxIdleMs) {
+        this.#watchIdle(this.#maxIdleMs - idleMs);
+        return;
+      }
+      logger.debug({ connectionId: this.connectionId }, "closing an idle connection");
+      this.destroy();
+    });
+  }
+}
+
+/** What the peer may have meant, from the first bytes of a stream that is not Kafka's. */
+function guess(chunk: Buffer): string {
+  if (chunk[0] === 0x16 && chunk[1] === 0x03) {
+    return "; it looks like TLS, which this listener does not speak";
+  }
+  return /^(GET|POST|PUT|HEAD|OPTIONS) /.test(chunk.toString("latin1", 0, 8))
+    ? "; it looks like HTTP, which this port does not speak"
+    : "";
+}

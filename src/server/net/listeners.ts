@@ -1,0 +1,183 @@
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Connection, Listener, Net } from "../../base/net.ts";
+import type { ListenerConfig } from "../config-listeners.ts";
+import { ClientConnection, type StartRequest } from "./connection.ts";
+import { MemoryBudget } from "./memory-budget.ts";
+
+/** A bound listener, and what clients are told of it. */
+export interface BoundListener {
+  readonly name: string;
+  /** As advertised: clients reach the broker here. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ListenersDependencies {
+  readonly net: Net;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ListenersOptions {
+  readonly listeners: readonly ListenerConfig[];
+  readonly maxRequestBytes: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerIp: number;
+  readonly maxIdleMs: number;
+  readonly maxQueuedRequestBytes: number;
+}
+
+/** A port cannot be bound. The message names it and the way out. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/** The ports for clients, and all connections that came in through them. */
+export class Listeners {
+  readonly #dependencies: ListenersDependencies;
+  readonly #options: ListenersOptions;
+  readonly #budget: MemoryBudget;
+  readonly #connections = new Set<ClientConnection>();
+  readonly #countByHost = new Map<string, number>();
+  readonly #whenEmpty: (() => void)[] = [];
+  #sockets: { readonly listener: Listener; readonly config: ListenerConfig }[] = [];
+  #startRequest: StartRequest | null = null;
+  #nextConnection = 0;
+  #isDraining = false;
+
+  constructor(dependencies: ListenersDependencies, options: ListenersOptions) {
+    this.#dependencies = dependencies;
+    this.#options = options;
+    this.#budget = new MemoryBudget(options.maxQueuedRequestBytes);
+  }
+
+  /** Where clients reach each listener; the ports are known once `bind` is done. */
+  get bound(): readonly BoundListener[] {
+    return this.#sockets.map(({ listener, config }) => ({
+      name: config.name,
+      host: config.advertisedHost,
+      port: config.advertisedPort === 0 ? listener.port : config.advertisedPort,
+    }));
+  }
+
+  /** Takes the ports. What connects waits unread until `serve`. Throws ListenError. */
+  async bind(): Promise<void> {
+    for (const config of this.#options.listeners) {
+      try {
+        const listener = await this.#dependencies.net.listen(config, (connection) =>
+          this.#accept(connection, config.name),
+        );
+        this.#sockets.push({ listener, config });
+      } catch (error) {
+        await this.#closePorts();
+        throw listenError(config, error);
+      }
+    }
+  }
+
+  /** Begins to read requests. */
+  serve(startRequest: StartRequest): void {
+    this.#startRequest = startRequest;
+    for (const connection of this.#connections) connection.start();
+  }
+
+  /** Accepts no more connections and no more requests; those in work are answered. */
+  async stopAccepting(): Promise<void> {
+    this.#isDraining = true;
+    for (const connection of [...this.#connections]) connection.drain();
+    await this.#closePorts();
+  }
+
+  /** Resolves when all connections have closed, or `timeoutMs` later, when it has closed the rest. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.stopAccepting();
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#dependencies.clock.after(timeoutMs, () => {
+        for (const connection of [...this.#connections]) connection.destroy();
+      });
+      this.#whenEmpty.push(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #closePorts(): Promise<void> {
+    const sockets = this.#sockets;
+    await Promise.all(sockets.map(({ listener }) => listener.close()));
+  }
+
+  #accept(connection: Connection, listenerName: string): void {
+    const host = connection.remoteAddress;
+    const refusal = this.#refusal(host);
+    if (refusal !== null) {
+      this.#dependencies.logger.warn({ clientHost: host }, `refusing a connection: ${refusal}`);
+      connection.destroy();
+      return;
+    }
+    const client = new ClientConnection(
+      {
+        connection,
+        clock: this.#dependencies.clock,
+        logger: this.#dependencies.logger,
+        budget: this.#budget,
+        startRequest: (frame, info, onClose) => this.#request(frame, info, onClose),
+        onClosed: () => this.#forget(client, host),
+      },
+      {
+        connectionId: connectionIdOf(connection, this.#nextConnection++),
+        listenerName,
+        maxRequestBytes: this.#options.maxRequestBytes,
+        maxIdleMs: this.#options.maxIdleMs,
+      },
+    );
+    this.#connections.add(client);
+    this.#countByHost.set(host, (this.#countByHost.get(host) ?? 0) + 1);
+    if (this.#startRequest !== null) client.start();
+  }
+
+  #refusal(host: string): string | null {
+    const { maxConnections, maxConnectionsPerIp } = this.#options;
+    if (this.#isDraining) return "the broker is stopping";
+    if (this.#connections.size >= maxConnections) {
+      return `there are ${maxConnections} (max.connections)`;
+    }
+    return (this.#countByHost.get(host) ?? 0) >= maxConnectionsPerIp
+      ? `there are ${maxConnectionsPerIp} from this address (max.connections.per.ip)`
+      : null;
+  }
+
+  #request(...args: Parameters<StartRequest>): ReturnType<StartRequest> {
+    return this.#startRequest === null ? { kind: "close" } : this.#startRequest(...args);
+  }
+
+  #forget(client: ClientConnection, host: string): void {
+    this.#connections.delete(client);
+    const count = (this.#countByHost.get(host) ?? 1) - 1;
+    if (count === 0) this.#countByHost.delete(host);
+    else this.#countByHost.set(host, count);
+    if (this.#connections.size > 0) return;
+    for (const wake of this.#whenEmpty.splice(0)) wake();
+  }
+}
+
+/** Kafka's form, local and remote address and a number that makes it unique. */
+function connectionIdOf(connection: Connection, number: number): string {
+  const { localAddress, localPort, remoteAddress, remotePort } = connection;
+  return `${localAddress}:${localPort}-${remoteAddress}:${remotePort}-${number}`;
+}
+
+function listenError(config: ListenerConfig, error: unknown): ListenError {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+  const place = `${config.host === "" ? "*" : config.host}:${config.port}`;
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: "is in use: stop the other process, or choose another port in listeners",
+    EACCES: "may not be bound by this user: choose a port from 1024 up in listeners",
+    EADDRNOTAVAIL: "is not an address of this host: name one in listeners",
+    ENOTFOUND: "does not resolve to an address: name one in listeners",
+  };
+  const reason = reasons[code] ?? `cannot be bound (${code})`;
+  return new ListenError(`listener ${config.name}: ${place} ${reason}`, { cause: error });
+}
