@@ -31,13 +31,13 @@ export interface NewBatch {
 
 /** Every field of a batch that the bytes of its records do not decide. */
 export interface BatchHeader {
-  readonly baseOffset: number;
+  readonly baseOffset: number | bigint;
   readonly leaderEpoch: number;
   readonly attributes: number;
   readonly lastOffsetDelta: number;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
-  readonly producerId: number;
+  readonly producerId: number | bigint;
   readonly producerEpoch: number;
   readonly baseSequence: number;
   readonly recordCount: number;

@@ -23,6 +23,8 @@ const MIN_MATCH_BYTES = 4;
 const LAST_LITERALS_BYTES = 5;
 const MATCH_FREE_TAIL_BYTES = 12;
 const FRAME_HEADER_MIN_BYTES = 7;
+/** Up to here a loop is faster than a call. */
+const LOOP_MAX_BYTES = 32;
 
 interface Block {
   readonly start: number;
@@ -194,7 +196,7 @@ function copyBlock(input: Buffer, start: number, end: number, output: Buffer, at
       count += more;
       position += Math.floor(more / 255) + 1;
     }
-    input.copy(output, written, position, position + count);
+    copyLiterals(input, position, output, written, count);
     written += count;
     position += count;
     if (position >= end) return;
@@ -211,11 +213,26 @@ function copyBlock(input: Buffer, start: number, end: number, output: Buffer, at
   }
 }
 
+/** Copies `count` bytes from one buffer into another. */
+export function copyLiterals(
+  input: Buffer,
+  position: number,
+  output: Buffer,
+  at: number,
+  count: number,
+): void {
+  if (count > LOOP_MAX_BYTES) {
+    input.copy(output, at, position, position + count);
+  } else {
+    for (let i = 0; i < count; i += 1) output[at + i] = byteAt(input, position + i);
+  }
+}
+
 /** Repeats `count` bytes from `distance` back; the ranges may overlap, which repeats a pattern. */
 export function copyMatch(output: Buffer, at: number, distance: number, count: number): void {
-  if (distance >= count) {
+  if (distance >= count && count > LOOP_MAX_BYTES) {
     output.copyWithin(at, at - distance, at - distance + count);
-  } else if (distance === 1) {
+  } else if (distance === 1 && count > LOOP_MAX_BYTES) {
     output.fill(byteAt(output, at - 1), at, at + count);
   } else {
     for (let i = at; i < at + count; i += 1) output[i] = byteAt(output, i - distance);

@@ -1,4 +1,4 @@
-import { copyMatch } from "./compression-lz4.ts";
+import { copyLiterals, copyMatch } from "./compression-lz4.ts";
 import { forEachMatch } from "./compression-matches.ts";
 
 /**
@@ -111,7 +111,8 @@ function inflateBlock(input: Buffer, maxBytes: number): Buffer {
       if (literal.value > input.length - position || literal.value > outputBytes - written) {
         throw new Error("snappy literals go beyond their block");
       }
-      written += input.copy(output, written, position, position + literal.value);
+      copyLiterals(input, position, output, written, literal.value);
+      written += literal.value;
       position += literal.value;
       continue;
     }
