@@ -62,12 +62,12 @@ export function makeCodec<M extends Message>(
   let decode: DecodeStruct | undefined;
   let encode: EncodeStruct | undefined;
   const encodeTo = (writer: Writer, value: Encodable<M>): void => {
-    encode ??= isInterpreted ? interpretedEncoder(plan) : encoderOf(plan);
+    encode ??= isInterpreted ? interpretedEncoder(plan) : encoderOf(plan, message.name);
     encode(writer, asStruct(message.name, value));
   };
   return {
     decode: (bytes, offset = 0) => {
-      decode ??= isInterpreted ? interpretedDecoder(plan) : decoderOf(plan);
+      decode ??= isInterpreted ? interpretedDecoder(plan) : decoderOf(plan, message.name);
       const reader = new Reader(bytes, subject, offset);
       const value = decode(reader);
       reader.finish();
@@ -88,12 +88,12 @@ export function joined(chunks: readonly Buffer[]): Buffer {
   return first !== undefined && second === undefined ? first : Buffer.concat(chunks);
 }
 
-function decoderOf(plan: StructPlan): DecodeStruct {
-  return compileDecoder(plan) ?? interpretedDecoder(plan);
+function decoderOf(plan: StructPlan, name: string): DecodeStruct {
+  return compileDecoder(plan, name) ?? interpretedDecoder(plan);
 }
 
-function encoderOf(plan: StructPlan): EncodeStruct {
-  return compileEncoder(plan) ?? interpretedEncoder(plan);
+function encoderOf(plan: StructPlan, name: string): EncodeStruct {
+  return compileEncoder(plan, name) ?? interpretedEncoder(plan);
 }
 
 function interpretedDecoder(plan: StructPlan): DecodeStruct {

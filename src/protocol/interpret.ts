@@ -160,7 +160,7 @@ function encodePrimitive(writer: Writer, kind: PrimitivePlan["kind"], value: unk
 
 function encodeTags(writer: Writer, plan: StructPlan, value: StructValue): void {
   const present = plan.tagged.filter((field) => !isDefault(field, value[field.name]));
-  const unknown = unknownTagsOf(value) ?? [];
+  const unknown = unknownTagsOf(value);
   writer.uvarint(present.length + unknown.length);
   let next = 0;
   for (const field of present) {
@@ -175,16 +175,17 @@ function encodeTags(writer: Writer, plan: StructPlan, value: StructValue): void 
 
 /** The reader's and writer's method for a string or bytes. */
 function blobMethod(type: BlobPlan, isNullable: boolean) {
-  return BLOB_METHODS[type.kind][type.isCompact ? 1 : 0][isNullable ? 1 : 0];
+  const [plain, nullable] = BLOB_METHODS[type.kind][type.isCompact ? "compact" : "classic"];
+  return isNullable ? nullable : plain;
 }
 
 const BLOB_METHODS = {
-  string: [
-    ["string", "nullableString"],
-    ["compactString", "compactNullableString"],
-  ],
-  bytes: [
-    ["bytes", "nullableBytes"],
-    ["compactBytes", "compactNullableBytes"],
-  ],
+  string: {
+    classic: ["string", "nullableString"],
+    compact: ["compactString", "compactNullableString"],
+  },
+  bytes: {
+    classic: ["bytes", "nullableBytes"],
+    compact: ["compactBytes", "compactNullableBytes"],
+  },
 } as const;

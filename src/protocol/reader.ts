@@ -73,8 +73,8 @@ export class Reader {
   }
 
   bool(): boolean {
-    const value = this.int8();
-    if (value !== 0 && value !== 1) this.fail("malformed", `${value} is no boolean`);
+    const value = this.#byte();
+    if (value > 1) this.failBoolean(value);
     return value === 1;
   }
 
@@ -249,6 +249,14 @@ export class Reader {
     return kept;
   }
 
+  failNull(): never {
+    return this.fail("malformed", "null where the version has none");
+  }
+
+  failBoolean(value: number): never {
+    return this.fail("malformed", `${value} is no boolean`);
+  }
+
   failUnsafe(): never {
     return this.fail("unsafe-int64", "an int64 beyond ±(2^53 - 1)");
   }
@@ -297,9 +305,5 @@ export class Reader {
   #null(length: number): null {
     if (length !== -1) this.fail("malformed", `${length} is no length`);
     return null;
-  }
-
-  failNull(): never {
-    return this.fail("malformed", "null where the version has none");
   }
 }

@@ -105,12 +105,13 @@ export function writeUnknownTags(
   return next;
 }
 
-/** The unknown tags of a struct by ascending number; null when it has none. */
-export function unknownTagsOf(value: StructValue): readonly UnknownTag[] | null {
+/** The unknown tags of a struct by ascending number. */
+export function unknownTagsOf(value: StructValue): readonly UnknownTag[] {
   const unknown = value[UNKNOWN_TAGS];
-  if (unknown === undefined) return null;
-  return unknown.toSorted((a, b) => a.tag - b.tag);
+  return unknown === undefined ? NO_TAGS : unknown.toSorted((a, b) => a.tag - b.tag);
 }
+
+const NO_TAGS: readonly UnknownTag[] = [];
 
 function isInteger(value: unknown, least: number, greatest: number): boolean {
   return Number.isInteger(value) && (value as number) >= least && (value as number) <= greatest;

@@ -10,6 +10,7 @@ const SCRATCH_BYTES = 64 * 1024;
 /** A result above this keeps the writer's buffer instead of a copy cut to size. */
 const MAX_COPIED_BYTES = 32 * 1024;
 
+const UUID_BYTES = 16;
 const UUID_TEXT_LENGTH = 22;
 
 const MAX_INT16 = 0x7fff;
@@ -112,14 +113,17 @@ export class Writer {
   }
 
   uuid(value: Uuid): void {
-    this.need(16);
-    if (
-      value.length !== UUID_TEXT_LENGTH ||
-      this.buffer.write(value, this.position, 16, "base64url") !== 16
-    ) {
-      throw new ProtocolError("not-encodable", `"${value}" is no uuid`);
-    }
-    this.position += 16;
+    this.need(UUID_BYTES);
+    this.uuidAt(this.position, value);
+    this.position += UUID_BYTES;
+  }
+
+  /** Writes the sixteen bytes at a position where there is room. */
+  uuidAt(position: number, value: Uuid): void {
+    const isUuid =
+      value.length === UUID_TEXT_LENGTH &&
+      this.buffer.write(value, position, UUID_BYTES, "base64url") === UUID_BYTES;
+    if (!isUuid) throw new ProtocolError("not-encodable", `"${value}" is no uuid`);
   }
 
   /** An unsigned varint of at most 32 bits. */
