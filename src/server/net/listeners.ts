@@ -43,6 +43,7 @@ export class Listeners {
   readonly #whenEmpty: (() => void)[] = [];
   #sockets: { readonly listener: Listener; readonly config: ListenerConfig }[] = [];
   #startRequest: StartRequest | null = null;
+  readonly #whenServing: (() => void)[] = [];
   #nextConnection = 0;
   #isDraining = false;
 
@@ -61,7 +62,7 @@ export class Listeners {
     }));
   }
 
-  /** Takes the ports. What connects waits unread until `serve`. Throws ListenError. */
+  /** Takes the ports. Requests that come wait until `serve`. Throws ListenError. */
   async bind(): Promise<void> {
     for (const config of this.#options.listeners) {
       try {
@@ -76,10 +77,10 @@ export class Listeners {
     }
   }
 
-  /** Begins to read requests. */
+  /** Begins to answer requests. */
   serve(startRequest: StartRequest): void {
     this.#startRequest = startRequest;
-    for (const connection of this.#connections) connection.start();
+    for (const start of this.#whenServing.splice(0)) start();
   }
 
   /** Accepts no more connections and no more requests; those in work are answered. */
@@ -135,7 +136,7 @@ export class Listeners {
     );
     this.#connections.add(client);
     this.#countByHost.set(host, (this.#countByHost.get(host) ?? 0) + 1);
-    if (this.#startRequest !== null) client.start();
+    client.start();
   }
 
   #refusal(host: string): string | null {
@@ -149,8 +150,12 @@ export class Listeners {
       : null;
   }
 
-  #request(...args: Parameters<StartRequest>): ReturnType<StartRequest> {
-    return this.#startRequest === null ? { kind: "close" } : this.#startRequest(...args);
+  #request(...request: Parameters<StartRequest>): ReturnType<StartRequest> {
+    if (this.#startRequest !== null) return this.#startRequest(...request);
+    // In the moment between taking the port and being ready.
+    return new Promise((resolve) => {
+      this.#whenServing.push(() => resolve(this.#request(...request)));
+    });
   }
 
   #forget(client: ClientConnection, host: string): void {

@@ -60,9 +60,12 @@ class NodeConnection implements Connection {
   readonly localPort: number;
   readonly #socket: Socket;
   #isCorked = false;
+  #failure: Error | null = null;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    // Also for a connection that is refused and never listened to.
+    socket.on("error", (error) => (this.#failure = error));
     this.remoteAddress = withoutIPv4Mapping(socket.remoteAddress ?? "");
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = withoutIPv4Mapping(socket.localAddress ?? "");
@@ -70,13 +73,11 @@ class NodeConnection implements Connection {
   }
 
   listen(listener: ConnectionListener): void {
-    let failure: Error | null = null;
     this.#socket
       .on("data", (chunk) => listener.onData(chunk))
       .on("drain", () => listener.onDrain())
       .on("end", () => listener.onEnd())
-      .on("error", (error) => (failure = error))
-      .on("close", () => listener.onClose(failure));
+      .on("close", () => listener.onClose(this.#failure));
     this.#socket.resume();
   }
 
