@@ -1,0 +1,100 @@
+import type { Clock } from "../base/clock.ts";
+import type { Disk, DiskError } from "../base/disk.ts";
+import type { Uuid } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { TimerQueue } from "../base/timer-queue.ts";
+import type { DirectorySync } from "./directory-sync.ts";
+import type { SegmentCache } from "./segment-cache.ts";
+
+/** What a topic's settings say to its logs. Kafka's topic keys, in camel case. */
+export interface LogConfig {
+  readonly segmentBytes: number;
+  /** Roll when the segment's first batch is older than this, by the batches' own times. */
+  readonly segmentMs: number;
+  readonly indexIntervalBytes: number;
+  readonly segmentIndexBytes: number;
+  /** A sync after so many messages; Infinity: off. */
+  readonly flushMessages: number;
+  /** A sync so long after the first byte that was not synced; Infinity: off. */
+  readonly flushMs: number;
+  readonly maxMessageBytes: number;
+  readonly timestampType: "CreateTime" | "LogAppendTime";
+  readonly timestampBeforeMaxMs: number;
+  readonly timestampAfterMaxMs: number;
+}
+
+/** Who wants to know when the marks of a log move. Called synchronously; must not throw. */
+export interface LogListener {
+  /** The written, flushed or safe mark has moved. */
+  onAdvance(): void;
+  /** A write or sync has failed (R9): nothing is written any more, for ever. Called once. */
+  onFailure(error: DiskError): void;
+}
+
+/** Where batches come from: a client's are checked against the topic's timestamp settings. */
+export type AppendOrigin = "client" | "coordinator" | "raft";
+
+export interface LogAppendOptions {
+  readonly leaderEpoch: number;
+  readonly origin: AppendOrigin;
+}
+
+export interface LogAppendResult {
+  /** "duplicate": one of its producer's last five batches came again; the offsets are the old ones. */
+  readonly kind: "appended" | "duplicate";
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** -1 unless the topic's type is LogAppendTime. */
+  readonly logAppendTimeMs: number;
+  readonly logStartOffset: number;
+}
+
+export interface LogReadOptions {
+  readonly offset: number;
+  /** Exclusive; batches that reach beyond it are not returned. */
+  readonly endOffset: number;
+  readonly maxBytes: number;
+  /** Return the first batch whole even when it is larger than `maxBytes`. */
+  readonly minOneBatch: boolean;
+}
+
+export interface LogReadResult {
+  /** Whole batches; the first contains the offset that was asked for. */
+  readonly records: Buffer;
+  /** The offset after the last batch, or the one that was asked for when there is none. */
+  readonly nextOffset: number;
+}
+
+export interface TimestampedOffset {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly leaderEpoch: number;
+}
+
+export interface LogDependencies {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** For flush.ms. The log cancels its own timers when it closes. */
+  readonly timers: TimerQueue;
+  /** Open files of inactive segments, bounded for all logs together. Default: one of its own. */
+  readonly segmentCache?: SegmentCache;
+  /** Syncs of the directory above, shared with the other partitions in it. Default: its own. */
+  readonly parentSync?: DirectorySync;
+}
+
+export interface LogOptions {
+  /** The partition's own directory, e.g. /data/topic-0. Created when missing. */
+  readonly directory: string;
+  readonly config: LogConfig;
+  /** Whether the log was closed by `close()`; otherwise what was not flushed is scanned (default). */
+  readonly isClean?: boolean;
+  /** What is known to be durable: everything below this offset. Default 0. */
+  readonly recoveryPoint?: number;
+  /** The log start offset that was checkpointed. Default 0. */
+  readonly logStartOffset?: number;
+  /** Written to partition.metadata when the directory is made. */
+  readonly topicId?: Uuid;
+  /** Told before the listener when the log fails (R9): the whole directory goes offline. */
+  readonly onFailure?: (error: DiskError) => void;
+}
