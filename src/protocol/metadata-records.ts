@@ -1,29 +1,39 @@
-import { registerBrokerRecord } from "./messages/metadata/register-broker.ts";
-import { unregisterBrokerRecord } from "./messages/metadata/unregister-broker.ts";
-import { topicRecord } from "./messages/metadata/topic.ts";
-import { partitionRecord } from "./messages/metadata/partition.ts";
-import { configRecord } from "./messages/metadata/config.ts";
-import { partitionChangeRecord } from "./messages/metadata/partition-change.ts";
-import { fenceBrokerRecord } from "./messages/metadata/fence-broker.ts";
-import { unfenceBrokerRecord } from "./messages/metadata/unfence-broker.ts";
-import { removeTopicRecord } from "./messages/metadata/remove-topic.ts";
-import { delegationTokenRecord } from "./messages/metadata/delegation-token.ts";
-import { userScramCredentialRecord } from "./messages/metadata/user-scram-credential.ts";
-import { featureLevelRecord } from "./messages/metadata/feature-level.ts";
-import { clientQuotaRecord } from "./messages/metadata/client-quota.ts";
-import { producerIdsRecord } from "./messages/metadata/producer-ids.ts";
-import { brokerRegistrationChangeRecord } from "./messages/metadata/broker-registration-change.ts";
-import { accessControlEntryRecord } from "./messages/metadata/access-control-entry.ts";
-import { removeAccessControlEntryRecord } from "./messages/metadata/remove-access-control-entry.ts";
-import { noOpRecord } from "./messages/metadata/no-op.ts";
-import { zkMigrationStateRecord } from "./messages/metadata/zk-migration-state.ts";
-import { removeUserScramCredentialRecord } from "./messages/metadata/remove-user-scram-credential.ts";
-import { beginTransactionRecord } from "./messages/metadata/begin-transaction.ts";
-import { endTransactionRecord } from "./messages/metadata/end-transaction.ts";
-import { abortTransactionRecord } from "./messages/metadata/abort-transaction.ts";
-import { removeDelegationTokenRecord } from "./messages/metadata/remove-delegation-token.ts";
-import { registerControllerRecord } from "./messages/metadata/register-controller.ts";
-import { clearElrRecord } from "./messages/metadata/clear-elr.ts";
+import {
+  registerBrokerRecord,
+  unregisterBrokerRecord,
+  fenceBrokerRecord,
+  unfenceBrokerRecord,
+  brokerRegistrationChangeRecord,
+  registerControllerRecord,
+} from "./messages/metadata/brokers.ts";
+import {
+  noOpRecord,
+  zkMigrationStateRecord,
+  beginTransactionRecord,
+  endTransactionRecord,
+  abortTransactionRecord,
+} from "./messages/metadata/log.ts";
+import {
+  delegationTokenRecord,
+  userScramCredentialRecord,
+  accessControlEntryRecord,
+  removeAccessControlEntryRecord,
+  removeUserScramCredentialRecord,
+  removeDelegationTokenRecord,
+} from "./messages/metadata/security.ts";
+import {
+  configRecord,
+  featureLevelRecord,
+  clientQuotaRecord,
+  producerIdsRecord,
+} from "./messages/metadata/settings.ts";
+import {
+  topicRecord,
+  partitionRecord,
+  partitionChangeRecord,
+  removeTopicRecord,
+  clearElrRecord,
+} from "./messages/metadata/topics.ts";
 import { must } from "../base/assert.ts";
 import { codecFor } from "./codec.ts";
 import { ProtocolError } from "./errors.ts";
