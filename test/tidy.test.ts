@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 
@@ -139,6 +139,15 @@ describe("tidy", () => {
       .filter(([, entry]) => entry.hasInstallScript === true && entry.dev !== true)
       .map(([name]) => name);
     expect(scripted).toEqual([]);
+  });
+
+  test("every path that the map names exists", () => {
+    const page = readFileSync("docs/architecture.md", "utf8");
+    const paths = [...page.matchAll(/`((?:src|test|docs|config|bin)\/[^`\s]+)`/g)].map(
+      (match) => match[1]!,
+    );
+    expect(paths.length).toBeGreaterThan(20);
+    expect(paths.filter((path) => !existsSync(path))).toEqual([]);
   });
 
   test("no page and no script of ours names a place outside the repository", () => {
