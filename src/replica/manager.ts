@@ -1,0 +1,275 @@
+import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import { DiskError } from "../base/disk.ts";
+import type { Uuid } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import { Mailbox, MailboxClosedError } from "../base/mailbox.ts";
+import { TimerQueue } from "../base/timer-queue.ts";
+import type { ErrorName } from "../protocol/errors.ts";
+import type { LogConfig } from "../storage/log.ts";
+import { type AckGroup, Deadlines } from "./delayed.ts";
+import { DelayedFetch, type FetchOptions, type FetchTopic } from "./delayed-fetch.ts";
+import type { HostedPartition, HostedTopic } from "./hosted-topic.ts";
+import { Partition, type PartitionLog } from "./partition.ts";
+
+/** Where partitions' logs live: LogManager, as far as replicas need it. */
+export interface LogStore {
+  openLog(
+    id: { readonly topic: string; readonly partitionIndex: number; readonly topicId: Uuid },
+    config: LogConfig,
+  ): Promise<PartitionLog>;
+  deleteLog(topic: string, partitionIndex: number): Promise<void>;
+  /** Asked for what replication-offset-checkpoint is to hold. */
+  setHighWatermarkSource(
+    source: (topic: string, partitionIndex: number) => number | undefined,
+  ): void;
+}
+
+/** A partition that this node is to lead, as the controller decided it. */
+export interface LeaderAssignment {
+  readonly topic: string;
+  readonly partitionIndex: number;
+  readonly topicId: Uuid;
+  readonly leaderEpoch: number;
+  readonly partitionEpoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+  readonly config: LogConfig;
+  readonly minInsyncReplicas: number;
+}
+
+interface OwnTopic extends HostedTopic {
+  readonly partitions: Map<number, HostedPartition>;
+}
+
+/** Produce timeouts are 30 s and more; a fetch's wait is half a second. */
+const PRODUCE_GRANULARITY_MS = 100;
+const FETCH_GRANULARITY_MS = 10;
+
+/**
+ * All partitions of this node: who asks for one by name or id finds it here, and the controller's
+ * decisions arrive here. Changes of one partition run one at a time, in the order of the calls.
+ */
+export class ReplicaManager {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #logs: LogStore;
+  readonly #timers: TimerQueue;
+  readonly #produceDeadlines: Deadlines;
+  readonly #fetchDeadlines: Deadlines;
+  readonly #topicsByName = new Map<string, OwnTopic>();
+  readonly #topicsById = new Map<Uuid, OwnTopic>();
+  /** One per partition that is changing. */
+  readonly #changes = new Map<string, { readonly mailbox: Mailbox; pendingCount: number }>();
+  #isClosed = false;
+
+  constructor(dependencies: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly logs: LogStore;
+  }) {
+    this.#clock = dependencies.clock;
+    this.#logger = dependencies.logger;
+    this.#logs = dependencies.logs;
+    this.#logs.setHighWatermarkSource(
+      (topic, partitionIndex) => this.partition(topic, partitionIndex)?.highWatermark,
+    );
+    this.#timers = new TimerQueue(dependencies.clock);
+    const timing = { clock: dependencies.clock, timers: this.#timers };
+    this.#produceDeadlines = new Deadlines(timing, { granularityMs: PRODUCE_GRANULARITY_MS });
+    this.#fetchDeadlines = new Deadlines(timing, { granularityMs: FETCH_GRANULARITY_MS });
+  }
+
+  /** The topic of that name with the partitions that are here. */
+  topicByName(name: string): HostedTopic | undefined {
+    return this.#topicsByName.get(name);
+  }
+
+  /** The topic of that id with the partitions that are here. */
+  topicById(topicId: Uuid): HostedTopic | undefined {
+    return this.#topicsById.get(topicId);
+  }
+
+  topicName(topicId: Uuid): string | undefined {
+    return this.#topicsById.get(topicId)?.name;
+  }
+
+  /** The partition if it is led here and its log is readable. */
+  partition(topic: string, partitionIndex: number): Partition | undefined {
+    return onlineOf(this.#topicsByName.get(topic)?.partitions.get(partitionIndex));
+  }
+
+  /** The same by the topic's id. */
+  partitionById(topicId: Uuid, partitionIndex: number): Partition | undefined {
+    return onlineOf(this.#topicsById.get(topicId)?.partitions.get(partitionIndex));
+  }
+
+  /** Finds the partition of a request's topic, or why it is not served here. */
+  find(
+    topic: HostedTopic | undefined,
+    partitionIndex: number,
+    isById: boolean,
+  ): Partition | ErrorName {
+    const partition = topic?.partitions.get(partitionIndex);
+    if (partition instanceof Partition) return partition;
+    if (partition === "offline") return "KAFKA_STORAGE_ERROR";
+    return topic === undefined && isById ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION";
+  }
+
+  /** Resolves when all acks of the group are settled, by `timeoutMs` at the latest. */
+  waitForAcks(acks: AckGroup, timeoutMs: number): Promise<void> {
+    return acks.wait(this.#produceDeadlines, timeoutMs);
+  }
+
+  /** A fetch over these topics, which are named by id or by name. It does nothing before its `run`. */
+  fetch(topics: readonly FetchTopic[], isById: boolean, options: FetchOptions): DelayedFetch {
+    const dependencies = {
+      clock: this.#clock,
+      deadlines: this.#fetchDeadlines,
+      findTopic: ({ topic, topicId }: FetchTopic): HostedTopic | undefined =>
+        isById ? this.topicById(topicId) : this.topicByName(topic),
+      find: (topic: HostedTopic | undefined, partitionIndex: number): Partition | ErrorName =>
+        this.find(topic, partitionIndex, isById),
+    };
+    return new DelayedFetch(dependencies, topics, options);
+  }
+
+  /**
+   * Opens (or recovers, or creates) the partition's log and leads it; for a partition that is led here
+   * already, takes the newer epochs over. A topic of another id with the same name is removed first.
+   * A log that cannot be opened leaves the partition offline (KAFKA_STORAGE_ERROR) and rejects with
+   * the log's DiskError.
+   */
+  becomeLeader(assignment: LeaderAssignment): Promise<Partition> {
+    return this.#change(assignment.topic, assignment.partitionIndex, async () => {
+      const present = this.#topicsByName.get(assignment.topic);
+      if (present !== undefined && present.topicId !== assignment.topicId) {
+        this.#forgetTopic(present);
+        await this.#logs.deleteLog(assignment.topic, assignment.partitionIndex);
+      }
+      const { topicId, partitionIndex } = assignment;
+      const hosted = this.#topicsById.get(topicId)?.partitions.get(partitionIndex);
+      if (hosted instanceof Partition) {
+        hosted.updateConfig(configOf(assignment));
+        hosted.updateLeadership(assignment);
+        return hosted;
+      }
+      return this.#open(assignment);
+    });
+  }
+
+  /**
+   * Ends the partition here and deletes its log: its topic was deleted. From the call on it is not
+   * found any more, and all who wait for it are told.
+   */
+  remove(topic: string, partitionIndex: number): Promise<void> {
+    this.#forget(topic, partitionIndex);
+    return this.#change(topic, partitionIndex, async () => {
+      // Once more: it may have been opened between the call and this turn.
+      this.#forget(topic, partitionIndex);
+      await this.#logs.deleteLog(topic, partitionIndex);
+    });
+  }
+
+  /** New settings of the topic, for all its partitions here. */
+  updateConfig(topic: string, config: LogConfig, minInsyncReplicas: number): void {
+    const partitions = this.#topicsByName.get(topic)?.partitions.values() ?? [];
+    for (const partition of partitions) {
+      onlineOf(partition)?.updateConfig({ log: config, minInsyncReplicas });
+    }
+  }
+
+  /**
+   * Ends all partitions: what waits and what still comes is answered NOT_LEADER_OR_FOLLOWER. The logs
+   * stay open, they are the log manager's, which may yet ask for high watermarks. Resolves when no
+   * change of a partition is under way. Idempotent.
+   */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const topic of this.#topicsByName.values()) {
+      for (const partition of topic.partitions.values()) onlineOf(partition)?.resign();
+    }
+    await Promise.all([...this.#changes.values()].map(({ mailbox }) => mailbox.close()));
+    this.#timers.close();
+  }
+
+  async #open(assignment: LeaderAssignment): Promise<Partition> {
+    let log: PartitionLog;
+    try {
+      log = await this.#logs.openLog(assignment, assignment.config);
+    } catch (error) {
+      if (error instanceof DiskError) {
+        const { topic, partitionIndex } = assignment;
+        this.#logger.error({ topic, partitionIndex, error }, "partition is offline");
+        this.#host(assignment, "offline");
+      }
+      throw error;
+    }
+    const partition = new Partition(log, assignment, assignment, configOf(assignment));
+    // Closed while the log was opening: it must not acknowledge any more.
+    if (this.#isClosed) partition.resign();
+    this.#host(assignment, partition);
+    return partition;
+  }
+
+  #host(assignment: LeaderAssignment, partition: HostedPartition): void {
+    let topic = this.#topicsByName.get(assignment.topic);
+    assert(
+      topic === undefined || topic.topicId === assignment.topicId,
+      "a topic of another id was removed first",
+    );
+    if (topic === undefined) {
+      topic = { name: assignment.topic, topicId: assignment.topicId, partitions: new Map() };
+      this.#topicsByName.set(topic.name, topic);
+      this.#topicsById.set(topic.topicId, topic);
+    }
+    topic.partitions.set(assignment.partitionIndex, partition);
+  }
+
+  #forgetTopic(topic: HostedTopic): void {
+    for (const partitionIndex of [...topic.partitions.keys()]) {
+      this.#forget(topic.name, partitionIndex);
+    }
+  }
+
+  #forget(name: string, partitionIndex: number): void {
+    const topic = this.#topicsByName.get(name);
+    const partition = topic?.partitions.get(partitionIndex);
+    if (topic === undefined || partition === undefined) return;
+    topic.partitions.delete(partitionIndex);
+    if (topic.partitions.size === 0) {
+      this.#topicsByName.delete(name);
+      this.#topicsById.delete(topic.topicId);
+    }
+    // Last, so that whoever it wakes finds the partition gone.
+    onlineOf(partition)?.resign();
+  }
+
+  async #change<T>(topic: string, partitionIndex: number, task: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new MailboxClosedError("the replica manager is closed");
+    const key = `${topic}-${partitionIndex}`;
+    let change = this.#changes.get(key);
+    if (change === undefined) {
+      change = { mailbox: new Mailbox(), pendingCount: 0 };
+      this.#changes.set(key, change);
+    }
+    change.pendingCount += 1;
+    try {
+      return await change.mailbox.run(task);
+    } finally {
+      change.pendingCount -= 1;
+      if (change.pendingCount === 0) this.#changes.delete(key);
+    }
+  }
+}
+
+function onlineOf(partition: HostedPartition | undefined): Partition | undefined {
+  return partition === undefined || partition === "offline" ? undefined : partition;
+}
+
+function configOf(assignment: LeaderAssignment): {
+  log: LogConfig;
+  minInsyncReplicas: number;
+} {
+  return { log: assignment.config, minInsyncReplicas: assignment.minInsyncReplicas };
+}

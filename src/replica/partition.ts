@@ -1,0 +1,327 @@
+import { assert } from "../base/assert.ts";
+import type { Uuid } from "../base/ids.ts";
+import { type ErrorName, KafkaError } from "../protocol/errors.ts";
+import type { Log, LogAppendResult, LogConfig } from "../storage/log.ts";
+import { AckQueue, type AckSource, type AckWaiter, type RequiredAcks } from "./delayed.ts";
+import { UnexposedBytes } from "./unexposed-bytes.ts";
+import { hasEnoughInsyncReplicas, nextHighWatermark } from "./high-watermark.ts";
+
+/** What a partition needs of its log. */
+export type PartitionLog = Pick<
+  Log,
+  | "append"
+  | "endOffsetForEpoch"
+  | "failure"
+  | "findByTimestamp"
+  | "findMaxTimestamp"
+  | "leaderEpochAt"
+  | "logEndOffset"
+  | "logStartOffset"
+  | "read"
+  | "safeEndOffset"
+  | "setListener"
+  | "updateConfig"
+>;
+
+/** What the controller decided about a partition, as of one leader epoch and partition epoch. */
+export interface Leadership {
+  readonly leaderEpoch: number;
+  readonly partitionEpoch: number;
+  readonly replicas: readonly number[];
+  /** Committed by the controller. This replica is its only member until followers exist. */
+  readonly isr: readonly number[];
+}
+
+/** A topic's settings as far as a partition obeys them. */
+export interface PartitionConfig {
+  readonly log: LogConfig;
+  readonly minInsyncReplicas: number;
+}
+
+/** Who appends. Only clients are held to acks and the ISR's size; a coordinator always asks for all. */
+export interface AppendOptions {
+  readonly requiredAcks: RequiredAcks;
+  readonly origin: "client" | "coordinator";
+}
+
+/** A parked reader. It is told synchronously, so it only takes a note and wakes later. */
+export interface PartitionWatcher {
+  /** The high watermark has moved over about `bytes`. */
+  onExposed(bytes: number): void;
+  /** The partition is led here no more, or its log has failed. Last call. */
+  onEnd(): void;
+}
+
+/**
+ * One partition that this node leads. All that changes it is synchronous and runs on the event loop
+ * alone (one writer): appends in the order of the calls, advances when the log says so, the end of
+ * leadership. Only the log's own promises lie between.
+ */
+export class Partition implements AckSource {
+  readonly topic: string;
+  readonly partitionIndex: number;
+  readonly topicId: Uuid;
+  readonly log: PartitionLog;
+  #config: PartitionConfig;
+  #leadership: Leadership;
+  #isLeader = true;
+  /** Where the log ended when the leader epoch began. */
+  #leaderEpochStartOffset: number;
+  /** Invariant: logStartOffset <= highWatermark <= logEndOffset, and it never falls (S12, R-8). */
+  #highWatermark: number;
+  readonly #unexposed = new UnexposedBytes();
+  #exposedBytes = 0;
+  /** Wait for this replica's own safe position. */
+  readonly #leaderAcks = new AckQueue();
+  /** Wait for the high watermark. */
+  readonly #allAcks = new AckQueue();
+  readonly #watchers = new Set<PartitionWatcher>();
+
+  /** Takes over the log and leads from now on. Only the manager calls it. */
+  constructor(
+    log: PartitionLog,
+    identity: { readonly topic: string; readonly partitionIndex: number; readonly topicId: Uuid },
+    leadership: Leadership,
+    config: PartitionConfig,
+  ) {
+    checkLeadership(leadership);
+    this.topic = identity.topic;
+    this.partitionIndex = identity.partitionIndex;
+    this.topicId = identity.topicId;
+    this.log = log;
+    this.#leadership = leadership;
+    this.#config = config;
+    this.#leaderEpochStartOffset = log.logEndOffset;
+    this.#highWatermark = log.logStartOffset;
+    log.setListener({
+      onAdvance: () => this.#advance(),
+      onFailure: (error) => this.#end(storageError(error)),
+    });
+    this.#advance();
+  }
+
+  get leaderEpoch(): number {
+    return this.#leadership.leaderEpoch;
+  }
+
+  get isLeader(): boolean {
+    return this.#isLeader;
+  }
+
+  /** End of what is committed: clients never see a byte beyond it (S18). */
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  /** End of what read_committed sees. No transactions are open here yet, so the high watermark (X7). */
+  get lastStableOffset(): number {
+    return this.#highWatermark;
+  }
+
+  get logStartOffset(): number {
+    return this.log.logStartOffset;
+  }
+
+  get logEndOffset(): number {
+    return this.log.logEndOffset;
+  }
+
+  /** About how many bytes the high watermark has moved over since this replica leads. Never falls. */
+  get exposedBytes(): number {
+    return this.#exposedBytes;
+  }
+
+  get maxMessageBytes(): number {
+    return this.#config.log.maxMessageBytes;
+  }
+
+  /**
+   * Whether the high watermark is known to hold all that was committed before this leader epoch. Until
+   * then "latest" would go backwards for clients of the leader before.
+   */
+  get isHighWatermarkKnown(): boolean {
+    return this.#highWatermark >= this.#leaderEpochStartOffset;
+  }
+
+  /**
+   * Why the partition does not serve a client that knows `currentLeaderEpoch` (-1: none), or null:
+   * KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER (KIP-320).
+   */
+  refusal(currentLeaderEpoch: number): ErrorName | null {
+    if (this.log.failure !== null) return "KAFKA_STORAGE_ERROR";
+    if (currentLeaderEpoch !== -1 && currentLeaderEpoch !== this.#leadership.leaderEpoch) {
+      return currentLeaderEpoch < this.#leadership.leaderEpoch
+        ? "FENCED_LEADER_EPOCH"
+        : "UNKNOWN_LEADER_EPOCH";
+    }
+    return this.#isLeader ? null : "NOT_LEADER_OR_FOLLOWER";
+  }
+
+  /**
+   * Appends synchronously: offsets are assigned and bytes queued when it returns. A client's batch has
+   * been through validateClientBatch. Throws KafkaError: those of `refusal`, NOT_ENOUGH_REPLICAS (R6),
+   * and what Log.append refuses; then nothing was appended. A repeat of an idempotent batch comes back as
+   * "duplicate" with its old offsets, and must wait for its ack as the first did (X2).
+   */
+  append(batch: Buffer, options: AppendOptions): LogAppendResult {
+    const refusal = this.refusal(-1);
+    if (refusal !== null) throw new KafkaError(refusal);
+    if (options.requiredAcks === -1 && !hasEnoughInsyncReplicas(this.#isrSizes())) {
+      throw new KafkaError("NOT_ENOUGH_REPLICAS");
+    }
+    const result = this.log.append(batch, {
+      leaderEpoch: this.#leadership.leaderEpoch,
+      origin: options.origin,
+    });
+    if (result.kind === "appended") this.#unexposed.add(result.lastOffset + 1, batch.length);
+    return result;
+  }
+
+  /**
+   * `append`, and a promise that settles when the ack may be given: it rejects with KafkaError
+   * NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR when it never may be. Who answers many partitions at
+   * once uses `append` and an AckGroup instead.
+   */
+  appendAsLeader(
+    batch: Buffer,
+    options: AppendOptions,
+  ): { readonly result: LogAppendResult; readonly acked: Promise<void> } {
+    const result = this.append(batch, options);
+    return { result, acked: this.#whenAcked(result.lastOffset + 1, options.requiredAcks) };
+  }
+
+  /** Resolves when the high watermark has reached `endOffset`; rejects as `appendAsLeader` does. */
+  whenCommitted(endOffset: number): Promise<void> {
+    return this.#whenAcked(endOffset, -1);
+  }
+
+  /** Settles the waiter once, at once if its mark is there already. */
+  awaitAck(waiter: AckWaiter, requiredAcks: RequiredAcks): void {
+    const refusal = this.refusal(-1);
+    if (refusal !== null) {
+      waiter.settle(new KafkaError(refusal));
+    } else if (waiter.endOffset <= this.#mark(requiredAcks)) {
+      waiter.settle(null);
+    } else {
+      this.#acks(requiredAcks).add(waiter);
+    }
+  }
+
+  forgetAck(waiter: AckWaiter): void {
+    this.#leaderAcks.remove(waiter);
+    this.#allAcks.remove(waiter);
+  }
+
+  /** Tells the watcher of each advance until `unwatch`. False: there will be none, the partition ended. */
+  watch(watcher: PartitionWatcher): boolean {
+    if (this.refusal(-1) !== null) return false;
+    this.#watchers.add(watcher);
+    return true;
+  }
+
+  unwatch(watcher: PartitionWatcher): void {
+    this.#watchers.delete(watcher);
+  }
+
+  /** The controller's next decision that leaves this replica the leader. Only the manager calls it. */
+  updateLeadership(leadership: Leadership): void {
+    checkLeadership(leadership);
+    assert(this.#isLeader, "a partition that ended does not lead again");
+    assert(
+      leadership.leaderEpoch >= this.#leadership.leaderEpoch,
+      "leader epochs do not go back",
+      () => ({ topic: this.topic, from: this.#leadership, to: leadership }),
+    );
+    if (leadership.leaderEpoch > this.#leadership.leaderEpoch) {
+      this.#leaderEpochStartOffset = this.log.logEndOffset;
+    }
+    this.#leadership = leadership;
+    this.#advance();
+  }
+
+  /** New settings of the topic. Only the manager calls it. */
+  updateConfig(config: PartitionConfig): void {
+    this.#config = config;
+    this.log.updateConfig(config.log);
+    // A lower min.insync.replicas may be what the high watermark was waiting for.
+    this.#advance();
+  }
+
+  /** Leads no more: nothing that is not acknowledged yet ever will be from here (R-17). Idempotent. */
+  resign(): void {
+    if (!this.#isLeader) return;
+    this.#isLeader = false;
+    this.#end(new KafkaError("NOT_LEADER_OR_FOLLOWER"));
+  }
+
+  /** Moves the marks to where the log's safe position allows (R4), and wakes all who waited for it. */
+  #advance(): void {
+    if (!this.#isLeader || this.log.failure !== null) return;
+    const { safeEndOffset, logStartOffset, logEndOffset } = this.log;
+    this.#leaderAcks.release(safeEndOffset);
+    const highWatermark = nextHighWatermark({
+      ...this.#isrSizes(),
+      highWatermark: Math.max(this.#highWatermark, logStartOffset),
+      inSyncSafeEndOffsets: [safeEndOffset],
+    });
+    if (highWatermark === this.#highWatermark) return;
+    assert(highWatermark <= logEndOffset, "the high watermark lies within the log", () => ({
+      topic: this.topic,
+      partitionIndex: this.partitionIndex,
+      highWatermark,
+      logEndOffset,
+    }));
+    this.#highWatermark = highWatermark;
+    this.#allAcks.release(highWatermark);
+    const bytes = this.#unexposed.takeUpTo(highWatermark);
+    this.#exposedBytes += bytes;
+    for (const watcher of this.#watchers) watcher.onExposed(bytes);
+  }
+
+  #end(refusal: KafkaError): void {
+    this.#leaderAcks.refuse(refusal);
+    this.#allAcks.refuse(refusal);
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) watcher.onEnd();
+  }
+
+  #whenAcked(endOffset: number, requiredAcks: RequiredAcks): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (refusal: KafkaError | null): void => {
+        if (refusal === null) resolve();
+        else reject(refusal);
+      };
+      this.awaitAck({ endOffset, settle }, requiredAcks);
+    });
+  }
+
+  #acks(requiredAcks: RequiredAcks): AckQueue {
+    return requiredAcks === -1 ? this.#allAcks : this.#leaderAcks;
+  }
+
+  #mark(requiredAcks: RequiredAcks): number {
+    return requiredAcks === -1 ? this.#highWatermark : this.log.safeEndOffset;
+  }
+
+  #isrSizes(): {
+    committedIsrSize: number;
+    minInsyncReplicas: number;
+    replicationFactor: number;
+  } {
+    return {
+      committedIsrSize: this.#leadership.isr.length,
+      minInsyncReplicas: this.#config.minInsyncReplicas,
+      replicationFactor: this.#leadership.replicas.length,
+    };
+  }
+}
+
+/** The marks count this replica alone: another member of the ISR would be passed over. */
+function checkLeadership(leadership: Leadership): void {
+  assert(leadership.isr.length <= 1, "followers need replication", () => leadership);
+}
+
+function storageError(cause: Error): KafkaError {
+  return new KafkaError("KAFKA_STORAGE_ERROR", undefined, { cause });
+}

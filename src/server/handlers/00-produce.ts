@@ -1,0 +1,208 @@
+import { APIS } from "../../protocol/apis.ts";
+import { KafkaError } from "../../protocol/errors.ts";
+import type { ProduceRequest } from "../../protocol/messages/00-produce.ts";
+import {
+  batchCompression,
+  isTransactional,
+  validateClientBatch,
+} from "../../protocol/records/batch.ts";
+import { AckGroup, type PendingAck, type RequiredAcks } from "../../replica/delayed.ts";
+import type { HostedTopic } from "../../replica/hosted-topic.ts";
+import type { ReplicaManager } from "../../replica/manager.ts";
+import { refusalOf } from "../../replica/refusal.ts";
+import {
+  CLOSE_CONNECTION,
+  handlerFor,
+  NO_RESPONSE,
+  type RequestContext,
+  type TypedApiHandler,
+} from "../api-handler.ts";
+
+// Produce, versions 3-13 (advertised from 0 on, see ApiVersions; KAFKA-18659). Every partition is
+// appended before the handler first waits, in the request's order, and fails or succeeds alone. 5 added
+// logStartOffset, 7 zstd, 8 error messages, 9 is flexible, 13 names topics by id.
+//
+// Transactions are not served yet. A transactional batch, or any batch under a transactional id, is
+// refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED: it is what Kafka itself answers to a transactional
+// batch that it may not take, so that every stock client knows it here, as fatal and not to be retried.
+// The message (8+) says why.
+
+type TopicRequest = ProduceRequest["topicData"][number];
+type PartitionRequest = TopicRequest["partitionData"][number];
+
+interface PartitionAnswer {
+  readonly index: number;
+  errorCode: number;
+  baseOffset: number;
+  logAppendTimeMs: number;
+  logStartOffset: number;
+  errorMessage: string | null;
+}
+
+interface AwaitedAnswer {
+  readonly answer: PartitionAnswer;
+  readonly ack: PendingAck;
+}
+
+/** Topics that only coordinators write. Kafka lets its own admin client pass, and nobody else. */
+const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
+  "__consumer_offsets",
+  "__transaction_state",
+  "__share_group_state",
+]);
+const ADMIN_CLIENT_ID = "__admin_client";
+
+const FIRST_VERSION_WITH_ZSTD = 7;
+const FIRST_VERSION_WITH_TOPIC_IDS = 13;
+
+/** The handler of Produce. */
+export function produceHandler(dependencies: {
+  readonly replicas: ReplicaManager;
+}): TypedApiHandler<typeof APIS.produce.request, typeof APIS.produce.response> {
+  const { replicas } = dependencies;
+  return handlerFor(APIS.produce, (request, context) => {
+    const append = new ProduceAppend(replicas, request, context);
+    const responses = request.topicData.map((topic) => append.topic(topic));
+    if (request.acks === 0) return append.finishWithoutAnswer();
+    return append.finish(request.timeoutMs, () => ({ responses }));
+  });
+}
+
+/** One Produce request on its way through the partitions. */
+class ProduceAppend {
+  readonly #replicas: ReplicaManager;
+  readonly #request: ProduceRequest;
+  readonly #context: RequestContext;
+  readonly #acks = new AckGroup();
+  readonly #awaited: AwaitedAnswer[] = [];
+  #hasError = false;
+
+  constructor(replicas: ReplicaManager, request: ProduceRequest, context: RequestContext) {
+    this.#replicas = replicas;
+    this.#request = request;
+    this.#context = context;
+  }
+
+  topic(request: TopicRequest): Pick<TopicRequest, "name" | "topicId"> & {
+    readonly partitionResponses: PartitionAnswer[];
+  } {
+    const isById = this.#context.apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
+    const topic = isById
+      ? this.#replicas.topicById(request.topicId)
+      : this.#replicas.topicByName(request.name);
+    const partitionResponses = request.partitionData.map((partition) =>
+      this.#partition(topic, partition, isById),
+    );
+    return { name: request.name, topicId: request.topicId, partitionResponses };
+  }
+
+  /** acks of 1 and -1: answers when the records are as safe as asked, or the time is over. */
+  finish<T>(timeoutMs: number, response: () => T): T | Promise<T> {
+    if (this.#awaited.length === 0) return response();
+    return this.#replicas.waitForAcks(this.#acks, timeoutMs).then(() => {
+      this.#refuseUnacknowledged();
+      return response();
+    });
+  }
+
+  /**
+   * acks=0: the client hears nothing, of an error only that the connection closes. The request still
+   * counts as in work until its bytes are safe, or a fast client would fill the memory of a slow disk.
+   */
+  finishWithoutAnswer():
+    | typeof NO_RESPONSE
+    | typeof CLOSE_CONNECTION
+    | Promise<typeof NO_RESPONSE | typeof CLOSE_CONNECTION> {
+    if (this.#hasError) return CLOSE_CONNECTION;
+    if (this.#awaited.length === 0) return NO_RESPONSE;
+    return this.#acks.waitForever().then(() => {
+      this.#refuseUnacknowledged();
+      return this.#hasError ? CLOSE_CONNECTION : NO_RESPONSE;
+    });
+  }
+
+  #partition(
+    topic: HostedTopic | undefined,
+    request: PartitionRequest,
+    isById: boolean,
+  ): PartitionAnswer {
+    const answer: PartitionAnswer = {
+      index: request.index,
+      errorCode: 0,
+      baseOffset: -1,
+      logAppendTimeMs: -1,
+      logStartOffset: -1,
+      errorMessage: null,
+    };
+    try {
+      this.#append(topic, request, isById, answer);
+    } catch (error) {
+      this.#refuse(answer, refusalOf(error));
+    }
+    return answer;
+  }
+
+  #append(
+    topic: HostedTopic | undefined,
+    request: PartitionRequest,
+    isById: boolean,
+    answer: PartitionAnswer,
+  ): void {
+    const requiredAcks = requiredAcksOf(this.#request.acks);
+    const partition = this.#replicas.find(topic, request.index, isById);
+    if (typeof partition === "string") throw new KafkaError(partition);
+    this.#checkTopic(partition.topic);
+    const { records } = request;
+    validateClientBatch(records, { maxMessageBytes: partition.maxMessageBytes });
+    this.#checkBatch(records);
+    const result = partition.append(records, { requiredAcks, origin: "client" });
+    answer.baseOffset = result.baseOffset;
+    answer.logAppendTimeMs = result.logAppendTimeMs;
+    answer.logStartOffset = result.logStartOffset;
+    // A repeat waits like the first did: "already appended" is not "already safe" (X2).
+    const ack = this.#acks.add(partition, result.lastOffset + 1, requiredAcks);
+    this.#awaited.push({ answer, ack });
+  }
+
+  #checkTopic(name: string): void {
+    if (INTERNAL_TOPICS.has(name) && this.#context.clientId !== ADMIN_CLIENT_ID) {
+      throw new KafkaError("INVALID_TOPIC_EXCEPTION", `${name} is written by the broker alone`);
+    }
+  }
+
+  #checkBatch(records: Buffer): void {
+    if (this.#request.transactionalId !== null || isTransactional(records)) {
+      throw new KafkaError(
+        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+        "this broker does not serve transactions yet",
+      );
+    }
+    const { apiVersion } = this.#context;
+    if (apiVersion < FIRST_VERSION_WITH_ZSTD && batchCompression(records) === "zstd") {
+      throw new KafkaError(
+        "UNSUPPORTED_COMPRESSION_TYPE",
+        `Produce version ${apiVersion} does not know zstd, ${FIRST_VERSION_WITH_ZSTD} does`,
+      );
+    }
+  }
+
+  #refuseUnacknowledged(): void {
+    for (const { answer, ack } of this.#awaited) {
+      if (ack.refusal !== null) this.#refuse(answer, ack.refusal);
+    }
+  }
+
+  #refuse(answer: PartitionAnswer, refusal: KafkaError): void {
+    this.#hasError = true;
+    answer.errorCode = refusal.code;
+    answer.baseOffset = -1;
+    answer.logAppendTimeMs = -1;
+    answer.logStartOffset = -1;
+    answer.errorMessage = refusal.message;
+  }
+}
+
+function requiredAcksOf(acks: number): RequiredAcks {
+  if (acks === -1 || acks === 0 || acks === 1) return acks;
+  throw new KafkaError("INVALID_REQUIRED_ACKS", `acks must be -1, 0 or 1, not ${acks}`);
+}
