@@ -23,7 +23,13 @@ export interface TreeNode<T = unknown> {
 /** One change of names that the inner disk does not know yet. Times are of the owner's clock. */
 export type NameChange<T> = { readonly atMs: number; readonly node: TreeNode<T> } & (
   | { readonly kind: "link"; readonly to: Slot<T> }
-  | { readonly kind: "move"; readonly from: Slot<T>; readonly to: Slot<T> }
+  | {
+      readonly kind: "move";
+      readonly from: Slot<T>;
+      readonly to: Slot<T>;
+      /** Who had the name before. */
+      readonly replaced: TreeNode<T> | null;
+    }
   | {
       readonly kind: "unlink";
       readonly from: Slot<T>;
@@ -97,7 +103,7 @@ export class NameTree<T> {
     entriesOf(from.directory).delete(from.name);
     entriesOf(to.directory).set(to.name, node);
     if (replaced !== null) replaced.isLinked = false;
-    this.#journal.push({ kind: "move", from, to, node, atMs });
+    this.#journal.push({ kind: "move", from, to, node, replaced, atMs });
     return replaced;
   }
 
@@ -156,6 +162,7 @@ export class NameTree<T> {
     const index = this.#journal.indexOf(change);
     assert(index >= 0, "a change is settled once");
     this.#journal.splice(index, 1);
+    if (change.kind === "move" && change.replaced !== null) change.replaced.place = null;
     change.node.place = change.kind === "unlink" ? null : change.to;
   }
 

@@ -12,6 +12,7 @@ import {
   type TreeNode,
   UNLINKED_PREFIX,
 } from "./name-tree.ts";
+import type { FileLayers } from "./file-layers.ts";
 import { CachedFile, type FlushOrder } from "./volatile-file.ts";
 
 export interface VolatileRootDependencies {
@@ -148,6 +149,14 @@ export class VolatileRoot {
   async flushAll(): Promise<void> {
     await this.#innerNames.run(() => this.#commit([...this.tree.journal], null));
     for (const file of [...this.#files.keys()]) await this.#flush(file, { kind: "sync" });
+  }
+
+  /** Files that may be dirty and have a place on the inner disk; for a simulated power cut. */
+  *cachedFiles(): IterableIterator<{ readonly path: string; readonly layers: FileLayers }> {
+    for (const [{ layers }, node] of this.#files) {
+      const path = this.tree.findPath(node);
+      if (path !== null) yield { path, layers };
+    }
   }
 
   #nowMs(): number {
