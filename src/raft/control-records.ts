@@ -1,0 +1,86 @@
+import type { Uuid } from "../base/ids.ts";
+import { codecFor } from "../protocol/codec.ts";
+import {
+  kraftVersionRecord,
+  leaderChangeMessage,
+  votersRecord,
+} from "../protocol/messages/internal/raft-control-records.ts";
+import { buildBatch, type NewRecord } from "../protocol/records/batch-builder.ts";
+
+/** A member of the quorum: an id alone could be a node that has lost its disk (R14, KIP-853). */
+export interface Voter {
+  readonly nodeId: number;
+  readonly directoryId: Uuid;
+}
+
+/** Kafka's ControlRecordType. */
+const LEADER_CHANGE = 2;
+const KRAFT_VERSION = 5;
+const KRAFT_VOTERS = 6;
+
+/** The format of the quorum itself: 1 names voters by id and directory (KIP-853). */
+const KRAFT_FEATURE_LEVEL = 1;
+const LEADER_CHANGE_VERSION = 1;
+
+/**
+ * The control batch that opens an epoch, as Kafka's leader writes it. What is committed in an epoch is
+ * counted from here (K8). The very first one also says who the voters are.
+ */
+export function epochStartBatch(options: {
+  readonly leader: Voter;
+  readonly voters: readonly Voter[];
+  readonly isFirst: boolean;
+  readonly leaderEpoch: number;
+  readonly timestampMs: number;
+}): Buffer {
+  const records = [leaderChange(options.leader, options.voters)];
+  if (options.isFirst) records.push(kraftVersion(), kraftVoters(options.voters));
+  return buildBatch({
+    records,
+    isControl: true,
+    leaderEpoch: options.leaderEpoch,
+    timestampMs: options.timestampMs,
+  });
+}
+
+function leaderChange(leader: Voter, voters: readonly Voter[]): NewRecord {
+  const value = codecFor(leaderChangeMessage, LEADER_CHANGE_VERSION).encode({
+    version: LEADER_CHANGE_VERSION,
+    leaderId: leader.nodeId,
+    voters: voters.map(voterIdAndDirectory),
+    grantingVoters: [voterIdAndDirectory(leader)],
+  });
+  return { key: controlKey(LEADER_CHANGE), value };
+}
+
+function voterIdAndDirectory({ nodeId, directoryId }: Voter) {
+  return { voterId: nodeId, voterDirectoryId: directoryId };
+}
+
+function kraftVersion(): NewRecord {
+  const value = codecFor(kraftVersionRecord, 0).encode({
+    version: 0,
+    kRaftVersion: KRAFT_FEATURE_LEVEL,
+  });
+  return { key: controlKey(KRAFT_VERSION), value };
+}
+
+function kraftVoters(voters: readonly Voter[]): NewRecord {
+  const value = codecFor(votersRecord, 0).encode({
+    version: 0,
+    voters: voters.map((voter) => ({
+      ...voterIdAndDirectory(voter),
+      // A lone node opens no controller port; voters that join later bring their own.
+      endpoints: [],
+      kRaftVersionFeature: { minSupportedVersion: 0, maxSupportedVersion: KRAFT_FEATURE_LEVEL },
+    })),
+  });
+  return { key: controlKey(KRAFT_VOTERS), value };
+}
+
+/** Kafka's key of a control record: version 0 and the type. */
+function controlKey(type: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeInt16BE(type, 2);
+  return key;
+}

@@ -1,0 +1,50 @@
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import type { Uuid } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { TimerQueue } from "../base/timer-queue.ts";
+import { Log, type LogConfig } from "../storage/log.ts";
+
+export interface MetadataLogPorts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly timers: TimerQueue;
+}
+
+/** Kafka's name of the partition; its directory lies beside those of the topics. */
+export const METADATA_PARTITION = "__cluster_metadata-0";
+
+/** Kafka's fixed id of the topic `__cluster_metadata`. */
+const METADATA_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ" as Uuid;
+
+/** Kafka's metadata.log.* defaults; one message makes a sync due (R12), whatever the topics' policy is. */
+const METADATA_LOG_CONFIG: LogConfig = {
+  segmentBytes: 1024 ** 3,
+  segmentMs: 7 * 24 * 60 * 60 * 1000,
+  indexIntervalBytes: 4096,
+  segmentIndexBytes: 10 * 1024 ** 2,
+  flushMessages: 1,
+  flushMs: Infinity,
+  maxMessageBytes: 2 ** 31 - 1,
+  timestampType: "CreateTime",
+  timestampBeforeMaxMs: Infinity,
+  timestampAfterMaxMs: Infinity,
+};
+
+/**
+ * Opens the metadata log in the directory, or makes it. It is scanned whole, as after a crash: it is
+ * small, and everything in it was acknowledged to somebody. Throws DiskError.
+ */
+export async function openMetadataLog(
+  ports: MetadataLogPorts,
+  logDirectory: string,
+): Promise<{ readonly log: Log; readonly directory: string }> {
+  const directory = `${logDirectory}/${METADATA_PARTITION}`;
+  const log = await Log.open(ports, {
+    directory,
+    config: METADATA_LOG_CONFIG,
+    topicId: METADATA_TOPIC_ID,
+  });
+  return { log, directory };
+}

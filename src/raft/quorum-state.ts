@@ -1,0 +1,103 @@
+import { type Disk, isNotFound } from "../base/disk.ts";
+import { isUuid, type Uuid, ZERO_UUID } from "../base/ids.ts";
+import { readSmallFile, replaceFile } from "../storage/atomic-file.ts";
+
+/** What a voter must never forget about elections (K6, K7). */
+export interface QuorumState {
+  readonly leaderEpoch: number;
+  /** The leader of that epoch, if known. */
+  readonly leaderId: number | null;
+  /** Who got this node's vote in that epoch. */
+  readonly voted: { readonly nodeId: number; readonly directoryId: Uuid } | null;
+}
+
+/** The state file is damaged or another node's. The message names the file and the way out. */
+export class QuorumStateError extends Error {
+  override readonly name = "QuorumStateError";
+}
+
+export const QUORUM_STATE_FILE = "quorum-state";
+
+/** Kafka's QuorumStateData: 0 names the voters by id, 1 leaves them to the log's VotersRecord. */
+const DATA_VERSION = 1;
+const NOBODY = -1;
+
+/** The state of the directory; null when there is no file. Throws QuorumStateError (K18). */
+export async function readQuorumState(disk: Disk, directory: string): Promise<QuorumState | null> {
+  const path = `${directory}/${QUORUM_STATE_FILE}`;
+  let text: string;
+  try {
+    text = (await readSmallFile(disk, path)).toString("utf8");
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
+  return parseQuorumState(text, path);
+}
+
+/**
+ * Writes the state so that it survives a power cut when this resolves, and so that a crash on the way
+ * leaves the old one whole: temporary file, datasync, rename, sync of the directory (K6).
+ */
+export async function writeQuorumState(
+  disk: Disk,
+  directory: string,
+  state: QuorumState,
+): Promise<void> {
+  const path = `${directory}/${QUORUM_STATE_FILE}`;
+  await replaceFile(disk, path, Buffer.from(formatQuorumState(state)));
+  await disk.syncDir(directory);
+}
+
+/** As Kafka 4 writes it, one line of JSON. */
+export function formatQuorumState({ leaderEpoch, leaderId, voted }: QuorumState): string {
+  return JSON.stringify({
+    leaderId: leaderId ?? NOBODY,
+    leaderEpoch,
+    votedId: voted?.nodeId ?? NOBODY,
+    votedDirectoryId: voted?.directoryId ?? ZERO_UUID,
+    data_version: DATA_VERSION,
+  });
+}
+
+/** Reads both versions that Kafka has. Throws QuorumStateError. */
+export function parseQuorumState(text: string, path: string): QuorumState {
+  const fields = parseObject(text);
+  const { data_version: version, leaderEpoch, leaderId, votedId } = fields ?? {};
+  if (
+    (version !== 0 && version !== DATA_VERSION) ||
+    !isInt32(leaderEpoch, 0) ||
+    !isInt32(leaderId, NOBODY) ||
+    !isInt32(votedId, NOBODY)
+  ) {
+    throw new QuorumStateError(
+      `${path} is damaged, and this node must not vote without it (K18): restore it; if this node ` +
+        "is the only controller, remove it, and the epoch is taken from the log beside it",
+    );
+  }
+  return {
+    leaderEpoch,
+    leaderId: leaderId === NOBODY ? null : leaderId,
+    voted: votedId === NOBODY ? null : { nodeId: votedId, directoryId: directoryIdOf(fields) },
+  };
+}
+
+/** Version 0 has no directory ids. */
+function directoryIdOf(fields: Readonly<Record<string, unknown>> | null): Uuid {
+  const directoryId = fields?.["votedDirectoryId"];
+  return typeof directoryId === "string" && isUuid(directoryId) ? directoryId : ZERO_UUID;
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? { ...value } : null;
+  } catch {
+    // Handled: what is not JSON is damage, which the caller reports.
+    return null;
+  }
+}
+
+function isInt32(value: unknown, min: number): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= min && value < 2 ** 31;
+}
