@@ -79,7 +79,7 @@ export const KEYS_WITHOUT_EFFECT: ReadonlySet<string> = new Set(
     log.cleaner.io.buffer.load.factor log.cleaner.io.buffer.size
     log.cleaner.io.max.bytes.per.second log.cleaner.max.compaction.lag.ms
     log.cleaner.min.cleanable.ratio log.cleaner.min.compaction.lag.ms log.cleaner.threads
-    log.dir.failure.timeout.ms log.flush.offset.checkpoint.interval.ms
+    log.dir.failure.timeout.ms
     log.flush.start.offset.checkpoint.interval.ms log.initial.task.delay.ms
     log.local.retention.bytes log.local.retention.ms log.preallocate
     log.retention.check.interval.ms log.roll.jitter.hours log.roll.jitter.ms
@@ -95,7 +95,7 @@ export const KEYS_WITHOUT_EFFECT: ReadonlySet<string> = new Set(
     quota.window.size.seconds remote.fetch.max.wait.ms remote.list.offsets.request.timeout.ms
     replica.fetch.backoff.ms replica.fetch.max.bytes replica.fetch.min.bytes
     replica.fetch.response.max.bytes replica.fetch.wait.max.ms
-    replica.high.watermark.checkpoint.interval.ms replica.lag.time.max.ms
+    replica.lag.time.max.ms
     replica.socket.receive.buffer.bytes replica.socket.timeout.ms replication.quota.window.num
     replication.quota.window.size.seconds request.timeout.ms server.max.startup.time.ms
     share.coordinator.append.linger.ms share.coordinator.cached.buffer.max.bytes

@@ -88,6 +88,16 @@ const LOG_KEYS = {
     { min: 0 },
     "Only the default of log.flush.interval.ms: a timer of its own replaces Kafka's scheduler.",
   ),
+  "log.flush.offset.checkpoint.interval.ms": int(
+    60000,
+    { min: 0 },
+    "How often it is noted how far logs are synced, which a recovery starts from.",
+  ),
+  "replica.high.watermark.checkpoint.interval.ms": long(
+    5000,
+    { min: 1 },
+    "How often high watermarks are noted.",
+  ),
   "log.message.timestamp.type": oneOf(
     "CreateTime",
     ["CreateTime", "LogAppendTime"],

@@ -199,7 +199,8 @@ function noticeControllers(config: BrokerConfig, notices: Notice[]): void {
 }
 
 function directoriesOf(config: BrokerConfig): readonly string[] {
-  const directories = config["log.dirs"].length > 0 ? config["log.dirs"] : config["log.dir"];
+  const listed = config["log.dirs"].length > 0 ? config["log.dirs"] : config["log.dir"];
+  const directories = listed.map((directory) => directory.replace(/(.)\/+$/, "$1"));
   const repeated = directories.find((directory, index) => directories.indexOf(directory) !== index);
   if (repeated !== undefined) throw new ConfigError(`log.dirs names ${repeated} twice`);
   if (directories.length === 0)

@@ -74,7 +74,9 @@ export class ClientConnection implements ConnectionInfo {
   readonly #decoder: FrameDecoder;
   readonly #maxIdleMs: number;
   /** Read, but not started yet. */
-  readonly #waiting: Buffer[] = [];
+  #waiting: Buffer[] = [];
+  /** Those of them that were started; cut off by the half, as each shift costs the array's length. */
+  #startedCount = 0;
   /** Started; the first is the next to be answered. */
   readonly #slots: Slot[] = [];
   #bytesInWork = 0;
@@ -138,11 +140,27 @@ export class ClientConnection implements ConnectionInfo {
   #startWaiting(): void {
     if (this.#isStarting) return;
     this.#isStarting = true;
-    while (this.#state === "open" && this.#waiting.length > 0 && this.#hasRoom()) {
-      this.#start(must(this.#waiting.shift(), "a request waits"));
+    while (this.#state === "open" && this.#waitingCount > 0 && this.#hasRoom()) {
+      this.#start(must(this.#waiting[this.#startedCount++], "a request waits"));
     }
+    this.#dropStarted();
     this.#isStarting = false;
     this.#pauseOrResume();
+  }
+
+  get #waitingCount(): number {
+    return this.#waiting.length - this.#startedCount;
+  }
+
+  #dropWaiting(): void {
+    this.#waiting = [];
+    this.#startedCount = 0;
+  }
+
+  #dropStarted(): void {
+    if (this.#startedCount * 2 < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#startedCount);
+    this.#startedCount = 0;
   }
 
   #hasRoom(): boolean {
@@ -210,7 +228,7 @@ export class ClientConnection implements ConnectionInfo {
 
   #pauseOrResume(): void {
     if (this.#state !== "open") return;
-    if (this.#waiting.length === 0 && this.#hasRoom()) {
+    if (this.#waitingCount === 0 && this.#hasRoom()) {
       this.#resume();
       return;
     }
@@ -244,7 +262,7 @@ export class ClientConnection implements ConnectionInfo {
   #stopReading(): void {
     if (this.#state !== "open") return;
     this.#state = "draining";
-    this.#waiting.length = 0;
+    this.#dropWaiting();
     this.#pause();
   }
 
@@ -269,7 +287,7 @@ export class ClientConnection implements ConnectionInfo {
   #onClose(): void {
     this.#state = "closed";
     this.#idleTimer?.cancel();
-    this.#waiting.length = 0;
+    this.#dropWaiting();
     for (const slot of this.#slots) {
       const callbacks = slot.closeCallbacks ?? [];
       slot.closeCallbacks = null;

@@ -1,0 +1,170 @@
+import { SystemClock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import type { Logger } from "../base/logger.ts";
+import { SystemRandom } from "../base/random.ts";
+import { NodeDisk } from "../storage/node-disk.ts";
+import type { VolatileDisk } from "../storage/volatile-disk.ts";
+import { DirectoryError } from "../storage/log-manager.ts";
+import { type Broker, createBroker } from "./broker.ts";
+import { type CommandLine, EXIT_CODES } from "./config-command-line.ts";
+import type { BrokerConfig } from "./config-keys.ts";
+import { describeDurability, durabilityOf } from "./durability.ts";
+import { createLogger } from "./main-logger.ts";
+import { ListenError } from "./net/listeners.ts";
+import { NodeNet } from "./net/node-net.ts";
+import { NodeOffload } from "./offload.ts";
+
+/** A stop that takes longer is no stop: container runtimes kill after ten seconds. */
+const STOP_TIMEOUT_MS = 9_500;
+
+/** Flushing the page cache of holdfast.disk.page.cache=process on the way out of a failure. */
+const FLUSH_TIMEOUT_MS = 5_000;
+
+/** Runs the broker until a signal or a fatal error ends the process. Called once, by bin/broker. */
+export async function main(command: CommandLine & { readonly kind: "run" }): Promise<void> {
+  const { config, notices } = command.loaded;
+  const clock = new SystemClock();
+  const logger = await createLogger(config["holdfast.log.level"]);
+  const { disk, volatileDisk } = await openDisk(config, clock);
+  const life = new Process({ clock, logger, volatileDisk });
+  for (const { level, message } of notices) logger[level]({}, message);
+
+  const ports = {
+    clock,
+    disk,
+    net: new NodeNet(),
+    random: new SystemRandom(),
+    offload: new NodeOffload(),
+    logger,
+  };
+  try {
+    const broker = await createBroker(ports, config);
+    life.watch(broker);
+    await broker.start();
+    sayStarted(logger, command, broker);
+  } catch (error) {
+    await life.startFailed(error);
+  }
+}
+
+async function openDisk(
+  config: BrokerConfig,
+  clock: SystemClock,
+): Promise<{ readonly disk: Disk; readonly volatileDisk: VolatileDisk | null }> {
+  const disk = new NodeDisk();
+  if (config["holdfast.disk.page.cache"] === "os") return { disk, volatileDisk: null };
+  const { VolatileDisk } = await import("../storage/volatile-disk.ts");
+  const volatileDisk = new VolatileDisk(
+    { disk, clock, random: new SystemRandom() },
+    {
+      directories: config["log.dirs"],
+      ageMs: config["holdfast.disk.page.cache.age.ms"].value,
+      capacityBytes: config["holdfast.disk.page.cache.bytes"].value,
+    },
+  );
+  return { disk: volatileDisk, volatileDisk };
+}
+
+function sayStarted(
+  logger: Logger,
+  { loaded: { config }, version }: CommandLine & { readonly kind: "run" },
+  broker: Broker,
+): void {
+  const { listeners, clusterId } = broker;
+  const places = listeners.map(({ name, host, port }) => `${host}:${port} (${name})`).join(", ");
+  logger.info(
+    { listeners, version, clusterId, nodeId: config["node.id"], directories: config["log.dirs"] },
+    `listening on ${places}`,
+  );
+  logger.info({}, describeDurability(durabilityOf(config)));
+  const [first] = listeners;
+  if (first === undefined) return;
+  const bootstrap = `${first.host}:${first.port}`;
+  logger.info(
+    {},
+    `next: point a Kafka client at ${bootstrap}, or run: node examples/orders.mjs --bootstrap ${bootstrap}`,
+  );
+}
+
+interface ProcessDependencies {
+  readonly clock: SystemClock;
+  readonly logger: Logger;
+  readonly volatileDisk: VolatileDisk | null;
+}
+
+/** How this process may end. Every way but kill -9 writes back what VolatileDisk holds, as a kernel would. */
+class Process {
+  readonly #dependencies: ProcessDependencies;
+  #broker: Broker | null = null;
+  #isStopping = false;
+
+  constructor(dependencies: ProcessDependencies) {
+    this.#dependencies = dependencies;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => void this.#onSignal(signal));
+    }
+    process.on("uncaughtException", (error) => void this.#onFatal(error));
+    process.on("unhandledRejection", (reason) => void this.#onFatal(reason));
+  }
+
+  watch(broker: Broker): void {
+    this.#broker = broker;
+  }
+
+  /** The broker did not come up: one line that names the thing and the way out. */
+  async startFailed(error: unknown): Promise<void> {
+    const { logger } = this.#dependencies;
+    if (error instanceof DirectoryError || error instanceof ListenError) {
+      logger.fatal({}, error.message);
+    } else {
+      logger.fatal({ err: error }, "the broker cannot start");
+    }
+    await this.#exit(isBadConfiguration(error) ? EXIT_CODES.badConfiguration : EXIT_CODES.fatal);
+  }
+
+  async #onSignal(signal: string): Promise<void> {
+    const { clock, logger } = this.#dependencies;
+    if (this.#isStopping) {
+      logger.warn({}, `${signal} again: exiting without waiting`);
+      await this.#exit(EXIT_CODES.fatal);
+      return;
+    }
+    this.#isStopping = true;
+    logger.info({}, `${signal}: stopping`);
+    clock.after(STOP_TIMEOUT_MS, () => {
+      logger.error({}, `the stop took more than ${STOP_TIMEOUT_MS} ms: exiting without it`);
+      void this.#exit(EXIT_CODES.fatal);
+    });
+    try {
+      await this.#broker?.close();
+    } catch (error) {
+      logger.fatal({ err: error }, "the stop failed; the next start recovers");
+      await this.#exit(EXIT_CODES.fatal);
+      return;
+    }
+    logger.info({}, "stopped");
+    await this.#exit(EXIT_CODES.clean);
+  }
+
+  async #onFatal(error: unknown): Promise<void> {
+    this.#dependencies.logger.fatal({ err: error }, "a bug: exiting; the next start recovers");
+    await this.#exit(EXIT_CODES.fatal);
+  }
+
+  async #exit(code: number): Promise<void> {
+    const { clock, volatileDisk } = this.#dependencies;
+    if (volatileDisk !== null) {
+      clock.after(FLUSH_TIMEOUT_MS, () => process.exit(EXIT_CODES.fatal));
+      await volatileDisk.flushAll();
+    }
+    process.exit(code);
+  }
+}
+
+/** Whether other settings would help, rather than ending another process or repairing a directory. */
+function isBadConfiguration(error: unknown): boolean {
+  return (
+    error instanceof DirectoryError &&
+    ["OTHER_NODE", "OTHER_CLUSTER", "NOT_WRITABLE"].includes(error.code)
+  );
+}

@@ -1,0 +1,380 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../src/server/config-error.ts";
+import { KEYS_WITHOUT_EFFECT } from "../../src/server/config-kafka-keys.ts";
+import { CONFIG_KEYS } from "../../src/server/config-keys.ts";
+import { parseProperties, PropertiesError } from "../../src/server/config-properties.ts";
+import {
+  EMBEDDED_SETTINGS,
+  listenersOf,
+  readSettingsFile,
+  resolveConfig,
+  type Setting,
+} from "../../src/server/config.ts";
+
+function settings(values: Readonly<Record<string, string | number>>): readonly Setting[] {
+  return Object.entries(values).map(([key, value]) => ({
+    key,
+    value: String(value),
+    where: `test:${key.length}`,
+  }));
+}
+
+/** Resolves these settings on top of a node id. */
+function resolve(values: Readonly<Record<string, string | number>>) {
+  return resolveConfig(settings({ "node.id": 1, ...values }), "host.example");
+}
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("a properties file is read as Java reads it", () => {
+  test.each([
+    ["a=1", "a", "1"],
+    ["  a = 1  ", "a", "1"],
+    ["a:1", "a", "1"],
+    ["a 1", "a", "1"],
+    ["a\t=\t1", "a", "1"],
+    ["a=b=c", "a", "b=c"],
+    ["a", "a", ""],
+    ["a=", "a", ""],
+    ["a = one\\\n    two", "a", "onetwo"],
+    ["a = one\\\\\nb=2", "a", "one\\"],
+    ["a\\ b\\=c=1", "a b=c", "1"],
+    ["a=\\u00e9\\t.\\z", "a", "é\t.z"],
+    ["# no\n! no\n\n   # no\\\na=1", "a", "1"],
+    [
+      "listeners=PLAINTEXT://:9092,CONTROLLER://:9093",
+      "listeners",
+      "PLAINTEXT://:9092,CONTROLLER://:9093",
+    ],
+    ["dirs=C\\:\\\\data", "dirs", "C:\\data"],
+    ["a=1\r\nb=2", "a", "1"],
+  ])("%j", (text, key, value) => {
+    expect(parseProperties(text)[0]).toMatchObject({ key, value });
+  });
+
+  test("and each setting knows its line, also after a continued one", () => {
+    const lines = parseProperties("# first\na=1\\\n  2\\\n  3\n\nb=4").map(({ line }) => line);
+    expect(lines).toEqual([2, 6]);
+  });
+
+  test("and half an escape is refused with its line", () => {
+    expect(() => parseProperties("a=1\nb=\\u12")).toThrow(PropertiesError);
+    expect(messageOf(() => fromFile("a=1\nb=\\u12"))).toMatch(/x\.properties:2: .*hexadecimal/);
+  });
+});
+
+describe("values", () => {
+  test("come from the defaults, then the file, then --override", () => {
+    const file = fromFile("node.id=7\nnum.partitions=3\nmessage.max.bytes=2000");
+    const { config } = resolveConfig([...file, ...settings({ "num.partitions": 5 })]);
+    expect(config["node.id"]).toBe(7);
+    expect(config["num.partitions"]).toBe(5);
+    expect(config["message.max.bytes"]).toBe(2000);
+    expect(config["log.segment.bytes"]).toBe(1073741824);
+  });
+
+  test("of a key that stands twice: the last one counts", () => {
+    const { config } = resolveConfig(fromFile("node.id=1\nnum.partitions=3\nnum.partitions=4"));
+    expect(config["num.partitions"]).toBe(4);
+  });
+
+  test("of 64 bits keep their text beside a number that can hold them", () => {
+    const { config } = resolve({ "log.flush.interval.ms": "9223372036854775806" });
+    expect(config["log.flush.interval.messages"].text).toBe("9223372036854775807");
+    expect(config["log.flush.interval.messages"].value).toBe(Number.MAX_SAFE_INTEGER);
+    expect(config["log.flush.interval.ms"]?.text).toBe("9223372036854775806");
+    expect(
+      resolve({ "log.flush.interval.messages": 1 }).config["log.flush.interval.messages"],
+    ).toEqual({ text: "1", value: 1 });
+  });
+
+  test.each([
+    ["num.partitions", "0", "a whole number from 1 to 2147483647"],
+    ["num.partitions", "2147483648", "a whole number from 1 to 2147483647"],
+    ["num.partitions", "3.5", "a whole number from 1 to 2147483647"],
+    ["num.partitions", "", "a whole number from 1 to 2147483647"],
+    ["log.segment.bytes", "14", "a whole number from 1048576 to 2147483647"],
+    ["offsets.topic.replication.factor", "40000", "a whole number from 1 to 32767"],
+    ["log.flush.interval.messages", "0", "a whole number from 1 to 9223372036854775807"],
+    ["log.flush.interval.messages", "9223372036854775808", "to 9223372036854775807"],
+    ["auto.create.topics.enable", "yes", "true or false"],
+    ["log.message.timestamp.type", "createtime", "one of CreateTime, LogAppendTime"],
+    ["holdfast.disk.page.cache", "none", "one of os, process"],
+    ["compression.type", "gzip", "one of producer"],
+    ["log.cleanup.policy", "delete,nothing", "a list of delete, compact"],
+    ["process.roles", "broker,zookeeper", "a list of broker, controller"],
+  ])("%s=%s is refused with key, value, place and range", (key, value, allowed) => {
+    const message = messageOf(() => resolve({ [key]: value }));
+    expect(message).toContain(`${key}=${value} (test:${key.length}): must be `);
+    expect(message).toContain(allowed);
+    expect(message).not.toContain("\n");
+  });
+
+  test("the embedded settings are one node on this machine, with its own replication factors", () => {
+    const { config, notices } = resolveConfig(EMBEDDED_SETTINGS);
+    expect(config["node.id"]).toBe(1);
+    expect(config["log.dirs"]).toEqual(["./data"]);
+    expect(config["offsets.topic.replication.factor"]).toBe(1);
+    expect(listenersOf(config)).toEqual([
+      {
+        name: "PLAINTEXT",
+        host: "127.0.0.1",
+        port: 9092,
+        advertisedHost: "127.0.0.1",
+        advertisedPort: 9092,
+      },
+    ]);
+    expect(notices).toEqual([]);
+  });
+
+  test("of log.dirs are log.dir's when there are none, and never the same twice", () => {
+    expect(resolve({}).config["log.dirs"]).toEqual(["/tmp/kafka-logs"]);
+    expect(resolve({ "log.dir": "/a, /b/" }).config["log.dirs"]).toEqual(["/a", "/b"]);
+    expect(resolve({ "log.dir": "/a", "log.dirs": "/c" }).config["log.dirs"]).toEqual(["/c"]);
+    expect(messageOf(() => resolve({ "log.dirs": "/a,/a/" }))).toContain("names /a twice");
+  });
+
+  test("node.id must be there in a file, under this name or the older one", () => {
+    expect(messageOf(() => resolveConfig(fromFile("num.partitions=1")))).toContain("node.id=1");
+    expect(resolveConfig(fromFile("broker.id=5")).config["node.id"]).toBe(5);
+  });
+});
+
+describe("a key that is not acted on", () => {
+  test("and unknown is warned of, with the nearest known one", () => {
+    const { notices } = resolve({ "log.segment.byte": 5, "banana.split": 1 });
+    expect(notices).toEqual([
+      {
+        level: "warn",
+        message:
+          "log.segment.byte (test:16) is not a setting that this broker knows; did you mean log.segment.bytes?",
+      },
+      { level: "warn", message: "banana.split (test:12) is not a setting that this broker knows" },
+    ]);
+  });
+
+  test("but Kafka's and only a matter of tuning is named, all in one line", () => {
+    const { notices } = resolve({ "num.io.threads": 8, "num.network.threads": 3 });
+    expect(notices).toEqual([
+      {
+        level: "info",
+        message: "these settings have no effect here: num.io.threads, num.network.threads",
+      },
+    ]);
+  });
+
+  test.each([
+    "sasl.enabled.mechanisms",
+    "ssl.keystore.location",
+    "authorizer.class.name",
+    "listener.name.plaintext.max.connections",
+    "remote.log.storage.system.enable",
+  ])("but would change who may do what is refused: %s", (key) => {
+    expect(messageOf(() => resolve({ [key]: "x" }))).toContain(`${key} (test:`);
+    expect(() => resolve({ [key]: "" })).not.toThrow();
+    expect(() => resolve({ [key]: "false" })).not.toThrow();
+  });
+
+  test("but is about keeping data says that it keeps everything", () => {
+    const { notices } = resolve({ "log.retention.hours": 1, "log.cleanup.policy": "delete" });
+    expect(notices).toEqual([
+      {
+        level: "warn",
+        message: "log.retention.hours (test:19): nothing is deleted by age yet: everything is kept",
+      },
+    ]);
+  });
+
+  test("is never a durability key of Kafka's", () => {
+    const durability = [
+      "log.flush.interval.messages",
+      "log.flush.interval.ms",
+      "log.flush.scheduler.interval.ms",
+      "min.insync.replicas",
+      "unclean.leader.election.enable",
+      "default.replication.factor",
+      "offsets.topic.replication.factor",
+    ];
+    expect(durability.filter((key) => KEYS_WITHOUT_EFFECT.has(key))).toEqual([]);
+    expect(durability.filter((key) => !(key in CONFIG_KEYS))).toEqual([]);
+  });
+
+  test("stands in no list twice", () => {
+    expect(Object.keys(CONFIG_KEYS).filter((key) => KEYS_WITHOUT_EFFECT.has(key))).toEqual([]);
+  });
+});
+
+describe("defaults", () => {
+  /** As Apache Kafka 4.3.1's KafkaConfig.configDef() prints them. */
+  const KAFKA = {
+    "auto.create.topics.enable": "true",
+    "connections.max.idle.ms": "600000",
+    "default.replication.factor": "1",
+    "delete.topic.enable": "true",
+    "fetch.max.bytes": "57671680",
+    "group.initial.rebalance.delay.ms": "3000",
+    "group.max.session.timeout.ms": "1800000",
+    "group.max.size": "2147483647",
+    "group.min.session.timeout.ms": "6000",
+    "log.flush.interval.messages": "9223372036854775807",
+    "log.flush.interval.ms": null,
+    "log.flush.offset.checkpoint.interval.ms": "60000",
+    "log.flush.scheduler.interval.ms": "9223372036854775807",
+    "log.index.interval.bytes": "4096",
+    "log.index.size.max.bytes": "10485760",
+    "log.message.timestamp.after.max.ms": "3600000",
+    "log.message.timestamp.before.max.ms": "9223372036854775807",
+    "log.message.timestamp.type": "CreateTime",
+    "log.retention.bytes": "-1",
+    "log.retention.hours": "168",
+    "log.roll.hours": "168",
+    "log.roll.ms": null,
+    "log.segment.bytes": "1073741824",
+    listeners: "PLAINTEXT://:9092",
+    "message.max.bytes": "1048588",
+    "min.insync.replicas": "1",
+    "num.partitions": "1",
+    "offset.metadata.max.bytes": "4096",
+    "offsets.commit.timeout.ms": "5000",
+    "offsets.retention.check.interval.ms": "600000",
+    "offsets.retention.minutes": "10080",
+    "offsets.topic.compression.codec": "0",
+    "offsets.topic.num.partitions": "50",
+    "offsets.topic.replication.factor": "3",
+    "offsets.topic.segment.bytes": "104857600",
+    "producer.id.expiration.ms": "86400000",
+    "replica.high.watermark.checkpoint.interval.ms": "5000",
+    "socket.request.max.bytes": "104857600",
+    "unclean.leader.election.enable": "false",
+  } as const;
+
+  test.each(Object.entries(KAFKA))("%s is Kafka's: %s", (key, text) => {
+    expect(CONFIG_KEYS[key as keyof typeof KAFKA].defaultText).toBe(text);
+  });
+
+  test("are allowed values, and every key says what it is for", () => {
+    for (const spec of Object.values(CONFIG_KEYS)) {
+      expect(spec.doc).toMatch(/\.$/);
+      if (spec.defaultText !== null) expect(spec.parse(spec.defaultText)).not.toBeUndefined();
+    }
+  });
+});
+
+describe("one node", () => {
+  test("opens no controller port: a controller listener is accepted and left out", () => {
+    const { config, notices } = resolve({
+      "process.roles": "broker,controller",
+      listeners: "PLAINTEXT://:9092,CONTROLLER://:9093",
+      "controller.listener.names": "CONTROLLER",
+      "controller.quorum.voters": "1@localhost:9093",
+      "controller.quorum.bootstrap.servers": "localhost:9093",
+      "advertised.listeners": "PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093",
+      "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    });
+    expect(listenersOf(config).map(({ name }) => name)).toEqual(["PLAINTEXT"]);
+    expect(notices).toEqual([
+      {
+        level: "info",
+        message: "listener CONTROLLER://:9093 is not opened: a lone node needs no controller port",
+      },
+    ]);
+  });
+
+  test.each([
+    [{ "controller.quorum.voters": "1@a:9093,2@b:9093" }, "controller.quorum.voters"],
+    [{ "controller.quorum.voters": "2@b:9093" }, "controller.quorum.voters"],
+    [{ "controller.quorum.bootstrap.servers": "a:1,b:2" }, "bootstrap.servers"],
+    [{ "process.roles": "broker" }, "process.roles=broker,controller"],
+    [{ "process.roles": "controller" }, "process.roles=broker,controller"],
+    [{ "metadata.log.dir": "/elsewhere" }, "metadata.log.dir"],
+  ])("is all there is so far: %j is refused", (values, mentioned) => {
+    expect(messageOf(() => resolve(values))).toContain(mentioned);
+  });
+});
+
+describe("listeners", () => {
+  test("without a host listen everywhere, and clients are told this host's name", () => {
+    expect(listenersOf(resolve({}).config)).toEqual([
+      {
+        name: "PLAINTEXT",
+        host: "",
+        port: 9092,
+        advertisedHost: "host.example",
+        advertisedPort: 9092,
+      },
+    ]);
+  });
+
+  test("may listen on 0.0.0.0 when clients are told another address", () => {
+    const { config } = resolve({
+      listeners: "PLAINTEXT://0.0.0.0:9092,INSIDE://[::]:29092",
+      "advertised.listeners": "PLAINTEXT://broker.example:19092,INSIDE://[fd00::1]:29092",
+      "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INSIDE:PLAINTEXT",
+    });
+    expect(listenersOf(config)).toEqual([
+      {
+        name: "PLAINTEXT",
+        host: "0.0.0.0",
+        port: 9092,
+        advertisedHost: "broker.example",
+        advertisedPort: 19092,
+      },
+      { name: "INSIDE", host: "::", port: 29092, advertisedHost: "fd00::1", advertisedPort: 29092 },
+    ]);
+  });
+
+  test.each([
+    [{ listeners: "PLAINTEXT://0.0.0.0:9092" }, "set advertised.listeners=PLAINTEXT://"],
+    [{ "advertised.listeners": "PLAINTEXT://0.0.0.0:9092" }, "advertised.listeners has 0.0.0.0"],
+    [{ "advertised.listeners": "OTHER://a:9092" }, "names OTHER, which is not among listeners"],
+    [{ listeners: "SSL://:9092" }, "listener SSL asks for SSL, which is not supported yet"],
+    [{ listeners: "SASL_PLAINTEXT://:9092" }, "asks for SASL_PLAINTEXT"],
+    [{ listeners: "MINE://:9092" }, "add MINE:PLAINTEXT to listener.security.protocol.map"],
+    [{ listeners: "PLAINTEXT://:9092,PLAINTEXT://:9093" }, "has the name PLAINTEXT twice"],
+    [
+      {
+        listeners: "PLAINTEXT://:9092,A://:9092",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,A:PLAINTEXT",
+      },
+      "has :9092 twice",
+    ],
+    [{ listeners: "PLAINTEXT://host" }, "must be NAME://host:port"],
+    [{ listeners: "PLAINTEXT://:99999" }, "must be NAME://host:port"],
+    [{ listeners: "" }, "has none for clients"],
+    [
+      { listeners: "CONTROLLER://:9093", "controller.listener.names": "CONTROLLER" },
+      "has none for clients",
+    ],
+    [{ "listener.security.protocol.map": "PLAINTEXT=PLAINTEXT" }, "must be NAME:PROTOCOL"],
+    [{ "listener.security.protocol.map": "PLAINTEXT:TLS" }, "must be NAME:PROTOCOL"],
+  ])("%j is refused with the way out", (values, mentioned) => {
+    expect(messageOf(() => resolve(values))).toContain(mentioned);
+  });
+
+  test("on port 0 are advertised with the port that is bound", () => {
+    const [listener] = listenersOf(resolve({ listeners: "PLAINTEXT://localhost:0" }).config);
+    expect(listener).toMatchObject({ port: 0, advertisedHost: "localhost", advertisedPort: 0 });
+  });
+});
+
+/** The settings of a file with this text. */
+function fromFile(text: string): readonly Setting[] {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-"));
+  try {
+    writeFileSync(join(folder, "x.properties"), text);
+    return readSettingsFile(join(folder, "x.properties"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,230 @@
+import { describe, expect, test } from "vitest";
+import {
+  ClientConnection,
+  MAX_REQUEST_BYTES_IN_WORK,
+  MAX_REQUESTS_IN_WORK,
+  type Outcome,
+} from "../../../src/server/net/connection.ts";
+import { MemoryBudget } from "../../../src/server/net/memory-budget.ts";
+import { ManualClock } from "../../base/manual-clock.ts";
+import { frame, MemoryConnection } from "../support/memory-connection.ts";
+import { RecordingLogger } from "../support/recording-logger.ts";
+
+const answer = (text: string): Outcome => ({ kind: "response", chunks: [Buffer.from(text)] });
+
+/** A connection whose requests are answered when the test says so. */
+function setUp(
+  options: { budgetBytes?: number; maxRequestBytes?: number; maxIdleMs?: number } = {},
+) {
+  const connection = new MemoryConnection();
+  const clock = new ManualClock();
+  const logger = new RecordingLogger();
+  const budget = new MemoryBudget(options.budgetBytes ?? -1);
+  const started: string[] = [];
+  const open = new Map<string, (outcome: Outcome) => void>();
+  const onClose = new Map<string, (callback: () => void) => void>();
+  let closedCount = 0;
+  const client = new ClientConnection(
+    {
+      connection,
+      clock,
+      logger,
+      budget,
+      startRequest: (bytes, _info, register) => {
+        const name = bytes.toString("latin1", 0, 20);
+        started.push(name);
+        onClose.set(name, register);
+        if (name.startsWith("now")) return answer(`<${name}>`);
+        if (name.startsWith("silent")) return { kind: "none" };
+        if (name.startsWith("close")) return { kind: "close" };
+        return new Promise((resolve) => open.set(name, resolve));
+      },
+      onClosed: () => (closedCount += 1),
+    },
+    {
+      connectionId: "c-1",
+      listenerName: "PLAINTEXT",
+      maxRequestBytes: options.maxRequestBytes ?? 100 * 1024 * 1024,
+      maxIdleMs: options.maxIdleMs ?? -1,
+    },
+  );
+  client.start();
+  return {
+    connection,
+    clock,
+    logger,
+    budget,
+    client,
+    started,
+    onClose,
+    closedCount: () => closedCount,
+    answer: async (name: string, outcome: Outcome = answer(`<${name}>`)) => {
+      open.get(name)!(outcome);
+      await Promise.resolve();
+      await Promise.resolve();
+    },
+  };
+}
+
+describe("answers", () => {
+  test("leave in the order of the requests, however they finish", async () => {
+    const { connection, started, answer } = setUp();
+    connection.send(Buffer.concat([frame("a"), frame("b"), frame("c")]));
+    expect(started).toEqual(["a", "b", "c"]);
+    await answer("c");
+    await answer("b");
+    expect(connection.written).toEqual([]);
+    await answer("a");
+    expect(connection.text).toBe("<a><b><c>");
+    expect(connection.written).toHaveLength(1);
+  });
+
+  test("are left out for a request without a response, and later ones go on", async () => {
+    const { connection, answer } = setUp();
+    connection.send(frame("a"), frame("silent"), frame("b"));
+    await answer("b");
+    await answer("a");
+    expect(connection.text).toBe("<a><b>");
+  });
+
+  test("of earlier requests leave before a connection is closed by a later one", async () => {
+    const { connection, started, answer } = setUp();
+    connection.send(Buffer.concat([frame("a"), frame("close"), frame("b")]));
+    expect(started).toEqual(["a", "close"]);
+    expect(connection.isEnded).toBe(false);
+    await answer("a");
+    expect(connection.text).toBe("<a>");
+    expect(connection.isEnded).toBe(true);
+  });
+
+  test("of thousands of small requests in one chunk neither recurse nor pile up", () => {
+    const { connection, started } = setUp();
+    connection.send(Buffer.concat(Array.from({ length: 20_000 }, () => frame("now"))));
+    expect(started).toHaveLength(20_000);
+    expect(connection.text).toBe("<now>".repeat(20_000));
+    expect(connection.isPaused).toBe(false);
+  });
+
+  test("of a closed connection are dropped", async () => {
+    const { connection, answer, closedCount, budget } = setUp();
+    connection.send(frame("a"));
+    connection.destroy();
+    await answer("a");
+    expect(connection.written).toEqual([]);
+    expect(closedCount()).toBe(1);
+    expect(budget.usedBytes).toBe(0);
+  });
+});
+
+describe("reading stops", () => {
+  test("at the limit of requests in work, and goes on as they finish", async () => {
+    const { connection, started, answer } = setUp();
+    const names = Array.from({ length: MAX_REQUESTS_IN_WORK + 2 }, (_, index) => `r${index}`);
+    connection.send(Buffer.concat(names.map((name) => frame(name))));
+    expect(started).toHaveLength(MAX_REQUESTS_IN_WORK);
+    expect(connection.isPaused).toBe(true);
+    await answer("r0");
+    expect(started).toHaveLength(MAX_REQUESTS_IN_WORK + 1);
+    expect(connection.isPaused).toBe(true);
+    await answer("r1");
+    await answer("r2");
+    expect(started).toEqual(names);
+    expect(connection.isPaused).toBe(false);
+  });
+
+  test("at the limit of bytes in work, but a larger request still gets in alone", async () => {
+    const { connection, started, answer } = setUp();
+    const large = Buffer.alloc(MAX_REQUEST_BYTES_IN_WORK + 1, "x");
+    connection.send(frame(large), frame("next"));
+    expect(started).toEqual(["x".repeat(20)]);
+    expect(connection.isPaused).toBe(true);
+    await answer("x".repeat(20));
+    expect(started).toEqual(["x".repeat(20), "next"]);
+    expect(connection.isPaused).toBe(false);
+  });
+
+  test("while the client does not read its answers", () => {
+    const { connection, started } = setUp();
+    connection.takesMore = false;
+    connection.send(frame("now-1"), frame("now-2"));
+    expect(started).toEqual(["now-1"]);
+    expect(connection.isPaused).toBe(true);
+    connection.drain();
+    expect(started).toEqual(["now-1", "now-2"]);
+    expect(connection.isPaused).toBe(false);
+  });
+
+  test("while the node's budget is used up by others, except for one request", () => {
+    const { connection, started, budget } = setUp({ budgetBytes: 1000 });
+    budget.take(1000);
+    connection.send(frame("a"), frame("b"));
+    expect(started).toEqual(["a"]);
+    expect(connection.isPaused).toBe(true);
+    budget.release(1000);
+    expect(started).toEqual(["a", "b"]);
+    expect(connection.isPaused).toBe(false);
+  });
+
+  test("for good when the broker drains, which ends after the last answer", async () => {
+    const { connection, client, started, answer } = setUp();
+    connection.send(frame("a"));
+    client.drain();
+    connection.send(frame("b"));
+    expect(started).toEqual(["a"]);
+    expect(connection.isEnded).toBe(false);
+    await answer("a");
+    expect(connection.text).toBe("<a>");
+    expect(connection.isEnded).toBe(true);
+  });
+});
+
+describe("a connection is closed", () => {
+  test.each([
+    ["a frame above socket.request.max.bytes", frame(Buffer.alloc(101)), "101 bytes"],
+    ["a negative size", Buffer.from([0xff, 0xff, 0xff, 0xff]), "-1 bytes"],
+    ["HTTP", Buffer.from("GET / HTTP/1.1\r\n"), "looks like HTTP"],
+    ["TLS", Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00]), "looks like TLS"],
+  ])("for %s, with one line that says why", (_name, bytes, why) => {
+    const { connection, logger } = setUp({ maxRequestBytes: 100 });
+    connection.send(bytes);
+    expect(connection.isEnded).toBe(true);
+    expect(logger.lines).toHaveLength(1);
+    expect(logger.lines[0]!.message).toContain(why);
+  });
+
+  test("when the client has ended its half, and what is parked learns of it", () => {
+    const { connection, onClose } = setUp();
+    connection.send(frame("a"));
+    const freed: string[] = [];
+    onClose.get("a")!(() => freed.push("a"));
+    connection.endInput();
+    expect(connection.isDestroyed).toBe(true);
+    expect(freed).toEqual(["a"]);
+    onClose.get("a")!(() => freed.push("late"));
+    expect(freed).toEqual(["a", "late"]);
+  });
+
+  test("what was answered before the close is not told of it", async () => {
+    const { connection, onClose, answer } = setUp();
+    connection.send(frame("a"));
+    const freed: string[] = [];
+    onClose.get("a")!(() => freed.push("a"));
+    await answer("a");
+    connection.destroy();
+    expect(freed).toEqual([]);
+  });
+
+  test("after connections.max.idle.ms of silence, but not while a request is parked", async () => {
+    const { connection, clock, answer } = setUp({ maxIdleMs: 1000 });
+    await clock.advance(900);
+    connection.send(frame("a"));
+    await clock.advance(5000);
+    expect(connection.isDestroyed).toBe(false);
+    await answer("a");
+    await clock.advance(999);
+    expect(connection.isDestroyed).toBe(false);
+    await clock.advance(1002);
+    expect(connection.isDestroyed).toBe(true);
+    expect(clock.pendingCount).toBe(0);
+  });
+});
