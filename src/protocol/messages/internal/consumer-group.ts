@@ -76,13 +76,13 @@ export const consumerGroupMemberMetadataValue = message(
     subscribedTopicNames: array(string()),
     subscribedTopicRegex: string({ nullable: true }),
     rebalanceTimeoutMs: int32({ default: -1 }),
-    serverAssignor: string({ nullable: true }),
+    serverAssignor: string({ nullable: true }), // Left out, it is a struct of defaults, as in Kafka's own classes: say null for none.
     classicMemberMetadata: struct(
       {
         sessionTimeoutMs: int32(),
         supportedProtocols: array({ name: string(), metadata: bytes() }),
       },
-      { nullable: true, default: null, tag: 0 },
+      { nullable: true, tag: 0 },
     ),
   },
 );
@@ -147,7 +147,7 @@ export type ConsumerGroupCurrentMemberAssignmentKey = Infer<
 const topicPartitions = {
   topicId: uuid(),
   partitions: array(int32()),
-  assignmentEpochs: array(int32(), { nullable: true, default: null, tag: 0 }),
+  assignmentEpochs: array(int32(), { nullable: true, tag: 0 }),
 };
 
 /** Kafka's ConsumerGroupCurrentMemberAssignmentValue. */
