@@ -80,7 +80,7 @@ export class Dispatcher {
     if (error instanceof ProtocolError && error.kind !== "not-encodable") {
       this.#logger.warn(facts, `closing a connection for a bad request: ${error.message}`);
     } else {
-      this.#logger.error({ ...facts, err: error }, "closing a connection: its request failed");
+      this.#logger.error({ ...facts, error }, "closing a connection: its request failed");
     }
     return CLOSE;
   }

@@ -13,6 +13,7 @@ export async function createLogger(level: LogLevel): Promise<Logger> {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { error: pino.stdSerializers.err },
     formatters: { level: (label: string) => ({ level: label }) },
   };
   // As our port: pino's own type has an index signature that TypeScript takes for a thenable.

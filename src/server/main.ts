@@ -1,18 +1,14 @@
-import { SystemClock } from "../base/clock.ts";
-import type { Disk } from "../base/disk.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { SystemRandom } from "../base/random.ts";
-import { NodeDisk } from "../storage/node-disk.ts";
-import type { VolatileDisk } from "../storage/volatile-disk.ts";
+import { QuorumStateError } from "../raft/quorum-state.ts";
 import { DirectoryError } from "../storage/log-manager.ts";
+import type { VolatileDisk } from "../storage/volatile-disk.ts";
 import { type Broker, createBroker } from "./broker.ts";
 import { type CommandLine, EXIT_CODES } from "./config-command-line.ts";
-import type { BrokerConfig } from "./config-keys.ts";
 import { describeDurability, durabilityOf } from "./durability.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
-import { NodeNet } from "./net/node-net.ts";
-import { NodeOffload } from "./offload.ts";
+import { nodePorts } from "./node-ports.ts";
 
 /** A stop that takes longer is no stop: container runtimes kill after ten seconds. */
 const STOP_TIMEOUT_MS = 9_500;
@@ -23,20 +19,10 @@ const FLUSH_TIMEOUT_MS = 5_000;
 /** Runs the broker until a signal or a fatal error ends the process. Called once, by bin/broker. */
 export async function main(command: CommandLine & { readonly kind: "run" }): Promise<void> {
   const { config, notices } = command.loaded;
-  const clock = new SystemClock();
   const logger = await createLogger(config["holdfast.log.level"]);
-  const { disk, volatileDisk } = await openDisk(config, clock);
-  const life = new Process({ clock, logger, volatileDisk });
+  const { ports, volatileDisk } = await nodePorts(config, logger);
+  const life = new Process({ clock: ports.clock, logger, volatileDisk });
   for (const { level, message } of notices) logger[level]({}, message);
-
-  const ports = {
-    clock,
-    disk,
-    net: new NodeNet(),
-    random: new SystemRandom(),
-    offload: new NodeOffload(),
-    logger,
-  };
   try {
     const broker = await createBroker(ports, config);
     life.watch(broker);
@@ -45,24 +31,6 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
   } catch (error) {
     await life.startFailed(error);
   }
-}
-
-async function openDisk(
-  config: BrokerConfig,
-  clock: SystemClock,
-): Promise<{ readonly disk: Disk; readonly volatileDisk: VolatileDisk | null }> {
-  const disk = new NodeDisk();
-  if (config["holdfast.disk.page.cache"] === "os") return { disk, volatileDisk: null };
-  const { VolatileDisk } = await import("../storage/volatile-disk.ts");
-  const volatileDisk = new VolatileDisk(
-    { disk, clock, random: new SystemRandom() },
-    {
-      directories: config["log.dirs"],
-      ageMs: config["holdfast.disk.page.cache.age.ms"].value,
-      capacityBytes: config["holdfast.disk.page.cache.bytes"].value,
-    },
-  );
-  return { disk: volatileDisk, volatileDisk };
 }
 
 function sayStarted(
@@ -87,7 +55,7 @@ function sayStarted(
 }
 
 interface ProcessDependencies {
-  readonly clock: SystemClock;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly volatileDisk: VolatileDisk | null;
 }
@@ -114,11 +82,13 @@ class Process {
   /** The broker did not come up: one line that names the thing and the way out. */
   async startFailed(error: unknown): Promise<void> {
     const { logger } = this.#dependencies;
-    if (error instanceof DirectoryError || error instanceof ListenError) {
-      logger.fatal({}, error.message);
-    } else {
-      logger.fatal({ err: error }, "the broker cannot start");
-    }
+    // These say what is wrong and what to do about it; of anything else the stack is wanted.
+    const isPlain =
+      error instanceof DirectoryError ||
+      error instanceof QuorumStateError ||
+      error instanceof ListenError;
+    if (isPlain) logger.fatal({}, error.message);
+    else logger.fatal({ error }, "the broker cannot start");
     await this.#exit(isBadConfiguration(error) ? EXIT_CODES.badConfiguration : EXIT_CODES.fatal);
   }
 
@@ -138,7 +108,7 @@ class Process {
     try {
       await this.#broker?.close();
     } catch (error) {
-      logger.fatal({ err: error }, "the stop failed; the next start recovers");
+      logger.fatal({ error }, "the stop failed; the next start recovers");
       await this.#exit(EXIT_CODES.fatal);
       return;
     }
@@ -147,7 +117,7 @@ class Process {
   }
 
   async #onFatal(error: unknown): Promise<void> {
-    this.#dependencies.logger.fatal({ err: error }, "a bug: exiting; the next start recovers");
+    this.#dependencies.logger.fatal({ error }, "a bug: exiting; the next start recovers");
     await this.#exit(EXIT_CODES.fatal);
   }
 

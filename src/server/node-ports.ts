@@ -1,0 +1,45 @@
+import { SystemClock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Ports } from "../base/ports.ts";
+import { SystemRandom } from "../base/random.ts";
+import { NodeDisk } from "../storage/node-disk.ts";
+import type { VolatileDisk } from "../storage/volatile-disk.ts";
+import type { BrokerConfig } from "./config-keys.ts";
+import { NodeNet } from "./net/node-net.ts";
+import { NodeOffload } from "./offload.ts";
+
+export interface NodePorts {
+  readonly ports: Ports;
+  /**
+   * The page cache of `holdfast.disk.page.cache=process`, else null. Whoever ends the process in any
+   * way but kill -9 calls its `flushAll`, as a kernel would write back.
+   */
+  readonly volatileDisk: VolatileDisk | null;
+}
+
+/** The operating system behind the ports. */
+export async function nodePorts(config: BrokerConfig, logger: Logger): Promise<NodePorts> {
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const disk = new NodeDisk({ clock, random });
+  const volatileDisk = await maybeVolatile(config, { disk, clock, random });
+  const net = new NodeNet();
+  const offload = new NodeOffload();
+  return {
+    ports: { clock, disk: volatileDisk ?? disk, net, random, offload, logger },
+    volatileDisk,
+  };
+}
+
+async function maybeVolatile(
+  config: BrokerConfig,
+  dependencies: ConstructorParameters<typeof VolatileDisk>[0],
+): Promise<VolatileDisk | null> {
+  if (config["holdfast.disk.page.cache"] === "os") return null;
+  const { VolatileDisk } = await import("../storage/volatile-disk.ts");
+  return new VolatileDisk(dependencies, {
+    directories: config["log.dirs"],
+    ageMs: config["holdfast.disk.page.cache.age.ms"].value,
+    capacityBytes: config["holdfast.disk.page.cache.bytes"].value,
+  });
+}
