@@ -1,0 +1,187 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { BrokerProcess, withTemporaryFolder } from "../support/broker-process.ts";
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+  readonly lines: readonly string[];
+}
+
+/** Runs `bin/broker` to its end. */
+async function run(...args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, ["bin/broker", ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, output, lines: output.trimEnd().split("\n") };
+}
+
+function overrides(values: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(values).flatMap(([key, value]) => ["--override", `${key}=${value}`]);
+}
+
+/** The messages of the lines of a level. */
+function messages({ lines }: Ended, level: string): string[] {
+  return lines
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as { level: string; msg: string })
+    .filter((line) => line.level === level)
+    .map(({ msg }) => msg);
+}
+
+describe("the command line", () => {
+  test("--help says what the arguments and the exit codes are", async () => {
+    const { code, output } = await run("--help");
+    expect(code).toBe(0);
+    expect(output).toContain("usage: broker [FILE.properties] [--override KEY=VALUE]...");
+    expect(output).toContain("78 bad configuration");
+  });
+
+  test("--version prints the package's version", async () => {
+    const manifest = JSON.parse(await readFile("package.json", "utf8")) as { version: string };
+    expect(await run("--version")).toMatchObject({
+      code: 0,
+      output: `holdfast ${manifest.version}\n`,
+    });
+  });
+
+  test.each([
+    [["--port", "9092"], "--port"],
+    [["a.properties", "b.properties"], "one file at most"],
+    [["--override", "num.partitions"], "KEY=VALUE"],
+  ])("%j is wrong usage: 2", async (args, mentioned) => {
+    const { code, output } = await run(...args);
+    expect(code).toBe(2);
+    expect(output).toContain(mentioned);
+    expect(output).toContain("broker --help");
+  });
+
+  test("a setting that cannot be taken is one line with file and line number: 78", async () => {
+    await withTemporaryFolder(async (folder) => {
+      const file = join(folder, "server.properties");
+      await writeFile(file, "node.id=1\n\nlog.segment.bytes=tiny\n");
+      expect(await run(file)).toEqual({
+        code: 78,
+        output:
+          `broker: bad configuration: log.segment.bytes=tiny (${file}:3): ` +
+          "must be a whole number from 1048576 to 2147483647\n",
+        lines: [expect.any(String)],
+      });
+    });
+  });
+
+  test("a file that is not there: 78", async () => {
+    const { code, output } = await run("no-such.properties");
+    expect(code).toBe(78);
+    expect(output).toContain("no-such.properties: cannot be read (ENOENT)");
+  });
+});
+
+describe("a start that fails", () => {
+  test("for a port in use names it, and leaves with 1", async () => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    try {
+      await withTemporaryFolder(async (folder) => {
+        const ended = await run(
+          ...overrides({ listeners: `PLAINTEXT://127.0.0.1:${port}`, "log.dirs": folder }),
+        );
+        expect(ended.code).toBe(1);
+        expect(messages(ended, "fatal")).toEqual([
+          `listener PLAINTEXT: 127.0.0.1:${port} is in use: ` +
+            "stop the other process, or choose another port in listeners",
+        ]);
+      });
+    } finally {
+      server.close();
+    }
+  });
+
+  test("for a directory that another process holds names it, and leaves with 1", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory });
+      try {
+        const ended = await run(
+          ...overrides({ listeners: "PLAINTEXT://127.0.0.1:0", "log.dirs": dataDirectory }),
+        );
+        expect(ended.code).toBe(1);
+        const fatal = messages(ended, "fatal");
+        expect(fatal).toHaveLength(1);
+        expect(fatal[0]).toContain(dataDirectory);
+      } finally {
+        await broker.stop();
+      }
+    });
+  });
+
+  test("for the directory of another node names both, and leaves with 78", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory });
+      await broker.stop();
+      const ended = await run(
+        ...overrides({
+          listeners: "PLAINTEXT://127.0.0.1:0",
+          "log.dirs": dataDirectory,
+          "node.id": 2,
+        }),
+      );
+      expect(ended.code).toBe(78);
+      const fatal = messages(ended, "fatal");
+      expect(fatal).toHaveLength(1);
+      expect(fatal[0]).toContain(dataDirectory);
+      expect(fatal[0]).toContain("node.id");
+    });
+  });
+});
+
+describe("a broker", () => {
+  test("says where it listens, what an ack is worth, and what to do next; SIGTERM ends it with 0", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory });
+      expect(await broker.stop()).toBe(0);
+      const { output } = broker;
+      expect(output).toContain(`listening on 127.0.0.1:${broker.port} (PLAINTEXT)`);
+      expect(output).toContain(
+        "durability: acks=all needs 1 replica; " +
+          "an ack does not wait for fsync (log.flush.interval.messages is off)",
+      );
+      expect(output).toContain(`next: point a Kafka client at 127.0.0.1:${broker.port}`);
+      expect(await readdir(dataDirectory)).toContain(".kafka_cleanshutdown");
+    });
+  });
+
+  test.each([
+    [{ "log.flush.interval.messages": 1 }, "every ack waits for fsync"],
+    [{ "log.flush.interval.messages": 5 }, "at most 4 acknowledged records"],
+    [{ "log.flush.interval.ms": 1000 }, "synced within 1000 ms"],
+    [{ "min.insync.replicas": 2 }, "acks=all needs 2 replicas"],
+    [{ "holdfast.disk.page.cache": "process" }, "kill -9 is a power cut"],
+  ])("with %j says so", async (settings, said) => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory, overrides: settings });
+      expect(await broker.stop()).toBe(0);
+      expect(broker.output).toContain(said);
+    });
+  });
+
+  test("names unknown settings and goes on", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({
+        dataDirectory,
+        overrides: { "log.segment.byte": 1 },
+      });
+      expect(await broker.stop()).toBe(0);
+      expect(broker.output).toContain("did you mean log.segment.bytes?");
+    });
+  });
+});
