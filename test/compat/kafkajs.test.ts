@@ -6,7 +6,7 @@ import { BrokerProcess, withTemporaryFolder } from "../support/broker-process.ts
 import { kafkaClient, readTopic } from "../support/kafkajs-log.ts";
 import { runPython } from "../support/python.ts";
 
-const CODECS: readonly (readonly [CompressionType, number])[] = [
+const CODECS: readonly (readonly [CompressionType, kafkajs.CompressionTypes])[] = [
   ["none", kafkajs.CompressionTypes.None],
   ["gzip", kafkajs.CompressionTypes.GZIP],
   ["snappy", kafkajs.CompressionTypes.Snappy],
@@ -15,8 +15,8 @@ const CODECS: readonly (readonly [CompressionType, number])[] = [
 ];
 
 /** kafkajs brings gzip alone; it takes the others as functions of the records' bytes. */
-function registerCodec(type: CompressionType, id: number): void {
-  kafkajs.CompressionCodecs[id as keyof typeof kafkajs.CompressionCodecs] = () => ({
+function registerCodec(type: CompressionType, id: kafkajs.CompressionTypes): void {
+  kafkajs.CompressionCodecs[id] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) => {
       await loadCodec(type);
       return deflateSync(type, buffer);
