@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -268,6 +268,19 @@ describe("defaults", () => {
       expect(spec.doc).toMatch(/\.$/);
       if (spec.defaultText !== null) expect(spec.parse(spec.defaultText)).not.toBeUndefined();
     }
+  });
+});
+
+describe("the examples in config/", () => {
+  test.each(readdirSync("config"))("%s says nothing that is unknown or without effect", (name) => {
+    const { notices } = resolveConfig(readSettingsFile(join("config", name)));
+    expect(notices).toEqual([]);
+  });
+
+  test.each(readdirSync("config"))("%s is right in what it has commented out, too", (name) => {
+    const text = readFileSync(join("config", name), "utf8");
+    const { notices } = resolveConfig(fromFile(text.replace(/^#(?=[a-z.]+=)/gm, "")));
+    expect(notices).toEqual([]);
   });
 });
 
