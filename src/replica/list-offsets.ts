@@ -40,7 +40,7 @@ export async function findOffset(
       return {
         offset: partition.logStartOffset,
         timestampMs: -1,
-        leaderEpoch: partition.log.leaderEpochAt(partition.logStartOffset),
+        leaderEpoch: earliestEpoch(partition),
       };
     case LATEST_TIERED_TIMESTAMP:
     case EARLIEST_PENDING_UPLOAD_TIMESTAMP:
@@ -56,6 +56,11 @@ export async function findOffset(
       return NOT_FOUND;
     }
   }
+}
+
+/** The epoch of the first batch; of an empty log, the one that its first batch would have now. */
+function earliestEpoch({ log, leaderEpoch, logStartOffset, logEndOffset }: Partition): number {
+  return logStartOffset < logEndOffset ? log.leaderEpochAt(logStartOffset) : leaderEpoch;
 }
 
 function checkKnown(partition: Partition): void {

@@ -1,0 +1,128 @@
+import { describe, expect, test } from "vitest";
+import { DiskError } from "../../src/base/disk.ts";
+import { batch, LOG_CONFIG, Node, OTHER_TOPIC_ID, stateOf, TOPIC_ID } from "./support.ts";
+
+describe("ReplicaManager", () => {
+  test("finds a partition that it leads by name and by id", async () => {
+    const node = new Node();
+    const partition = await node.lead();
+    expect(node.replicas.partition("t", 0)).toBe(partition);
+    expect(node.replicas.partitionById(TOPIC_ID, 0)).toBe(partition);
+    expect(node.replicas.topicName(TOPIC_ID)).toBe("t");
+    expect(node.replicas.find(node.replicas.topicByName("t"), 0, false)).toBe(partition);
+  });
+
+  test("names what it does not find as the request named it", async () => {
+    const node = new Node();
+    await node.lead();
+    const { replicas } = node;
+    expect(replicas.find(replicas.topicByName("u"), 0, false)).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+    expect(replicas.find(replicas.topicById(OTHER_TOPIC_ID), 0, true)).toBe("UNKNOWN_TOPIC_ID");
+    expect(replicas.find(replicas.topicById(TOPIC_ID), 9, true)).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+    expect(replicas.find(replicas.topicById(TOPIC_ID), -1, true)).toBe(
+      "UNKNOWN_TOPIC_OR_PARTITION",
+    );
+  });
+
+  test("a partition that is led already takes newer epochs and settings over, and keeps its log", async () => {
+    const node = new Node();
+    const partition = await node.lead({ leaderEpoch: 3 });
+    const config = { ...LOG_CONFIG, maxMessageBytes: 77 };
+    expect(await node.lead({ leaderEpoch: 4, config })).toBe(partition);
+    expect(partition.leaderEpoch).toBe(4);
+    expect(partition.maxMessageBytes).toBe(77);
+    expect(node.log().config).toBe(config);
+  });
+
+  test("new settings of a topic reach all its partitions", async () => {
+    const node = new Node();
+    const first = await node.lead();
+    const second = await node.lead({ partitionIndex: 1 });
+    node.replicas.updateConfig("t", { ...LOG_CONFIG, maxMessageBytes: 99 }, 1);
+    node.replicas.updateConfig("unknown", LOG_CONFIG, 1);
+    expect([first.maxMessageBytes, second.maxMessageBytes]).toEqual([99, 99]);
+  });
+
+  test("a partition that is removed is gone at once, its waiters told and its log deleted", async () => {
+    const node = new Node();
+    const partition = await node.lead();
+    const { acked } = partition.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
+    const removed = node.replicas.remove("t", 0);
+    expect(node.replicas.partition("t", 0)).toBeUndefined();
+    expect(node.replicas.topicByName("t")).toBeUndefined();
+    expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
+    await removed;
+    expect(node.logs.deleted).toEqual(["t-0"]);
+  });
+
+  test("a removal that meets an opening waits for it, and wins", async () => {
+    const node = new Node();
+    let open = (): void => undefined;
+    node.logs.gate = new Promise((resolve) => (open = resolve));
+    const led = node.lead();
+    const removed = node.replicas.remove("t", 0);
+    expect(await stateOf(removed)).toBe("pending");
+    open();
+    const partition = await led;
+    await removed;
+    expect(partition.isLeader).toBe(false);
+    expect(node.replicas.partition("t", 0)).toBeUndefined();
+    expect(node.logs.deleted).toEqual(["t-0"]);
+  });
+
+  test("a topic made again under its name never shows the old one's records (E16)", async () => {
+    const node = new Node();
+    const old = await node.lead();
+    const oldSecond = await node.lead({ partitionIndex: 1 });
+    old.append(batch(), { requiredAcks: 1, origin: "client" });
+    const fresh = await node.lead({ topicId: OTHER_TOPIC_ID });
+    expect(fresh.logEndOffset).toBe(0);
+    expect([old.isLeader, oldSecond.isLeader]).toEqual([false, false]);
+    expect(node.replicas.topicById(TOPIC_ID)).toBeUndefined();
+    expect(node.replicas.topicByName("t")?.topicId).toBe(OTHER_TOPIC_ID);
+    expect(node.replicas.partition("t", 1)).toBeUndefined();
+  });
+
+  test("a log that cannot be opened leaves its partition offline, until it can be", async () => {
+    const node = new Node();
+    node.logs.openError = new DiskError("EIO", "/data/t-0", "open");
+    await expect(node.lead()).rejects.toBe(node.logs.openError);
+    expect(node.replicas.partition("t", 0)).toBeUndefined();
+    expect(node.replicas.find(node.replicas.topicByName("t"), 0, false)).toBe(
+      "KAFKA_STORAGE_ERROR",
+    );
+    node.logs.openError = null;
+    const partition = await node.lead();
+    expect(node.replicas.partition("t", 0)).toBe(partition);
+  });
+
+  test("gives each partition's high watermark to the checkpoint, after it was closed too", async () => {
+    const node = new Node();
+    const partition = await node.lead();
+    partition.append(batch(5), { requiredAcks: 1, origin: "client" });
+    node.log().makeSafe(4);
+    expect(node.logs.highWatermark("t", 0)).toBe(4);
+    expect(node.logs.highWatermark("t", 1)).toBeUndefined();
+    await node.replicas.close();
+    expect(node.logs.highWatermark("t", 0)).toBe(4);
+  });
+
+  test("closing ends every partition, waits for what is opening, and lets nothing new in", async () => {
+    const node = new Node();
+    const partition = await node.lead();
+    const { acked } = partition.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
+    let open = (): void => undefined;
+    node.logs.gate = new Promise((resolve) => (open = resolve));
+    const opening = node.lead({ partitionIndex: 1 });
+    const closed = node.replicas.close();
+    expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
+    expect(await stateOf(closed)).toBe("pending");
+    open();
+    expect((await opening).isLeader).toBe(false);
+    await closed;
+    await node.replicas.close();
+    await expect(node.lead({ partitionIndex: 2 })).rejects.toThrow("closed");
+    expect(partition.refusal(-1)).toBe("NOT_LEADER_OR_FOLLOWER");
+    expect(node.clock.pendingCount).toBe(0);
+  });
+});
