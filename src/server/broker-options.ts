@@ -1,32 +1,12 @@
-import type { LogConfig } from "../storage/log-config.ts";
 import type { LogManagerOptions } from "../storage/log-manager.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import { listenersOf } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
-import { durabilityOf } from "./durability.ts";
 import type { ListenersOptions } from "./net/listeners.ts";
 
 // The only place that knows both Kafka's keys and what the parts call them.
 
-const HOUR_MS = 60 * 60 * 1000;
 const MINUTE_MS = 60 * 1000;
-
-/** What holds for the logs of a topic that says nothing else. */
-export function logConfigOf(config: BrokerConfig): LogConfig {
-  const { flushMessages, flushMs } = durabilityOf(config);
-  return {
-    segmentBytes: config["log.segment.bytes"],
-    segmentMs: config["log.roll.ms"]?.value ?? config["log.roll.hours"] * HOUR_MS,
-    indexIntervalBytes: config["log.index.interval.bytes"],
-    segmentIndexBytes: config["log.index.size.max.bytes"],
-    flushMessages,
-    flushMs,
-    maxMessageBytes: config["message.max.bytes"],
-    timestampType: config["log.message.timestamp.type"],
-    timestampBeforeMaxMs: config["log.message.timestamp.before.max.ms"].value,
-    timestampAfterMaxMs: config["log.message.timestamp.after.max.ms"].value,
-  };
-}
 
 export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
   return {

@@ -100,6 +100,14 @@ export function listenersOf(config: BrokerConfig): readonly ListenerConfig[] {
   return resolveListeners(listenerSettings(config), "localhost");
 }
 
+/** The text of a setting that holds, as a properties file would have it; null: none, or no such key. */
+export function settingText(config: BrokerConfig, key: string): string | null {
+  const value = isConfigKey(key) ? config[key] : null;
+  if (value === null) return null;
+  if (typeof value !== "object") return String(value);
+  return "text" in value ? value.text : value.join(",");
+}
+
 function listenerSettings(config: BrokerConfig): ListenerSettings {
   return {
     listeners: config.listeners,

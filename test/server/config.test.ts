@@ -11,6 +11,7 @@ import {
   listenersOf,
   readSettingsFile,
   resolveConfig,
+  settingText,
   type Setting,
 } from "../../src/server/config.ts";
 
@@ -119,6 +120,13 @@ describe("values", () => {
     expect(message).toContain(`${key}=${value} (test:${key.length}): must be `);
     expect(message).toContain(allowed);
     expect(message).not.toContain("\n");
+  });
+
+  test("are told as texts again, for topics that inherit them", () => {
+    const { config } = resolve({ "log.dirs": "/a, /b", "log.roll.ms": 5 });
+    const keys = ["log.dirs", "log.roll.ms", "log.flush.interval.ms", "num.partitions", "no.such"];
+    expect(keys.map((key) => settingText(config, key))).toEqual(["/a,/b", "5", null, "1", null]);
+    expect(settingText(config, "log.flush.interval.messages")).toBe("9223372036854775807");
   });
 
   test("the embedded settings are one node on this machine, with its own replication factors", () => {
