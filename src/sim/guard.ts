@@ -14,7 +14,8 @@ type AnyFunction = (...values: unknown[]) => unknown;
 interface Patch {
   readonly owner: object;
   readonly name: string;
-  readonly original: unknown;
+  /** Undefined: the owner had inherited it. */
+  readonly descriptor: PropertyDescriptor | undefined;
 }
 
 /**
@@ -66,13 +67,9 @@ export class Guard {
   }
 
   #remove(): void {
-    for (const { owner, name, original } of this.#patches.reverse()) {
-      Object.defineProperty(owner, name, {
-        value: original,
-        configurable: true,
-        writable: true,
-        enumerable: Object.prototype.propertyIsEnumerable.call(owner, name),
-      });
+    for (const { owner, name, descriptor } of this.#patches.reverse()) {
+      if (descriptor === undefined) Reflect.deleteProperty(owner, name);
+      else Object.defineProperty(owner, name, descriptor);
     }
     this.#patches.length = 0;
     syncBuiltinESMExports();
@@ -117,13 +114,12 @@ export class Guard {
   }
 
   #replace(owner: object, name: string, value: unknown): void {
-    this.#patches.push({ owner, name, original: Reflect.get(owner, name) });
-    Object.defineProperty(owner, name, {
-      value,
-      configurable: true,
-      writable: true,
-      enumerable: Object.prototype.propertyIsEnumerable.call(owner, name),
-    });
+    const descriptor = Object.getOwnPropertyDescriptor(owner, name);
+    // node:crypto has a few that cannot be replaced; they lead to those that are.
+    if (descriptor?.configurable === false) return;
+    this.#patches.push({ owner, name, descriptor });
+    const enumerable = descriptor?.enumerable ?? true;
+    Object.defineProperty(owner, name, { value, configurable: true, writable: true, enumerable });
   }
 
   #record(what: string): void {

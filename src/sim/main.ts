@@ -1,0 +1,107 @@
+import { parseArgs } from "node:util";
+import { SystemClock } from "../base/clock.ts";
+import type { Offload } from "../base/offload.ts";
+import { InlineOffload } from "../server/offload.ts";
+import { type RunResult, runSeed } from "./run.ts";
+
+const USAGE = `usage: npm run sim -- [--seed N | --seeds FROM-TO] [--once] [--verbose]
+
+Runs a whole broker in virtual time: clients produce and consume while it is killed and loses power. Each
+seed runs twice, and both runs must have the same hash over all port calls and response bytes. Exits 1 on
+a violation, with the command that repeats it. --once runs each seed only once.`;
+
+/** Runs seeds as the command line asks. Returns the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seed: { type: "string" },
+      seeds: { type: "string" },
+      once: { type: "boolean" },
+      verbose: { type: "boolean" },
+      help: { type: "boolean" },
+    },
+  });
+  const seeds = seedsOf(values.seed, values.seeds ?? "1-100");
+  if (values.help === true || seeds === null) {
+    console.log(USAGE);
+    return values.help === true ? 0 : 2;
+  }
+  const clock = new SystemClock();
+  const startMs = clock.nowMs();
+  const offload = await InlineOffload.open();
+  // Modules that are loaded at first use would take real time in the first run only.
+  await runSeed({ seed: 0, offload });
+  const hashes = new Map<string, number>();
+  const totals = { failed: 0, acked: 0, lost: 0, crashes: 0, events: 0 };
+  for (const seed of seeds) {
+    const first = await runSeed({ seed, offload });
+    const second = values.once === true ? first : await runSeed({ seed, offload });
+    const problems = [...problemsOf(first), ...(await differencesOf(first, second, offload))];
+    const other = hashes.get(first.hash);
+    if (other !== undefined) problems.push(`the hash is the same as that of seed ${other}`);
+    hashes.set(first.hash, seed);
+    report(first, problems, values.verbose === true);
+    if (problems.length > 0) totals.failed += 1;
+    totals.acked += first.ackedCount;
+    totals.lost += first.lostCount;
+    totals.events += first.eventCount;
+    totals.crashes += sum(Object.values(first.crashes));
+  }
+  const seconds = ((clock.nowMs() - startMs) / 1000).toFixed(1);
+  console.log(
+    `${seeds.length} seeds${values.once === true ? "" : " twice"} in ${seconds} s: ${totals.crashes} crashes, ` +
+      `${totals.acked} records acked, ${totals.lost} of them lost where that is the expected result ` +
+      `(no fsync and a power cut), ${totals.failed} seeds failed`,
+  );
+  return totals.failed === 0 ? 0 : 1;
+}
+
+function report(result: RunResult, problems: readonly string[], isVerbose: boolean): void {
+  const { seed, hash, plan, crashes } = result;
+  const loss = plan.mayLose ? `, lost ${result.lostCount} (expected)` : "";
+  console.log(
+    `seed ${seed} ${hash.slice(0, 16)} flush ${plan.flush}: ${result.eventCount} events, ` +
+      `${crashes.kill} kills, ${crashes.power} power cuts, ${crashes.stop} stops; sent ${result.sentCount}, ` +
+      `acked ${result.ackedCount}, polled ${result.polledCount}, in the log ${result.logCount}${loss}`,
+  );
+  if (isVerbose) console.log(JSON.stringify({ plan, virtualMs: result.virtualMs, hash }));
+  for (const problem of problems) console.log(`  VIOLATION ${problem}`);
+  if (problems.length > 0) console.log(`  repeat it with: npm run sim -- --seed ${seed}`);
+}
+
+function problemsOf(result: RunResult): string[] {
+  return result.findings.map(({ rule, detail }) => `${rule}: ${detail}`);
+}
+
+/** Where two runs of one seed part. */
+async function differencesOf(
+  first: RunResult,
+  second: RunResult,
+  offload: Offload,
+): Promise<string[]> {
+  if (first.hash === second.hash) return [];
+  const runs = [
+    await runSeed({ seed: first.seed, offload, keepsLines: true }),
+    await runSeed({ seed: first.seed, offload, keepsLines: true }),
+  ] as const;
+  const [one, two] = runs.map(({ lines }) => lines) as [readonly string[], readonly string[]];
+  const at = one.findIndex((line, index) => line !== two[index]);
+  const message = `not deterministic: ${first.hash} and ${second.hash}`;
+  if (at < 0) return [message];
+  const before = one.slice(Math.max(0, at - 5), at).join("\n    ");
+  return [`${message}\n    ${before}\n  - ${one[at] ?? ""}\n  + ${two[at] ?? "the end"}`];
+}
+
+function seedsOf(seed: string | undefined, range: string): number[] | null {
+  const match = /^(\d+)-(\d+)$/.exec(seed === undefined ? range : `${seed}-${seed}`);
+  const [from, to] = [Number(match?.[1] ?? NaN), Number(match?.[2] ?? NaN)];
+  if (!(from <= to)) return null;
+  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+process.exitCode = await main(process.argv.slice(2));
