@@ -4,7 +4,7 @@ import { ProtocolError } from "./errors.ts";
 export const FRAME_SIZE_BYTES = 4;
 
 /** Small chunks are joined up to this size: a frame that drips in byte by byte must not cost objects. */
-const COALESCED_BYTES = 4096;
+const COALESCED_BYTES = 1024;
 
 /**
  * Cuts a byte stream into frames. A frame within one chunk is a slice of it; one that spans chunks
@@ -25,6 +25,11 @@ export class FrameDecoder {
   /** Bytes held of a frame that is not complete yet. */
   get pendingBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** Pieces that those are held in. */
+  get pendingChunks(): number {
+    return this.#pending.length;
   }
 
   /**

@@ -81,8 +81,9 @@ export interface Message<F extends Fields = Fields> {
 export type Infer<M extends Message> = DecodedFields<M["fields"]>;
 
 /**
- * What encoding takes: as Infer, but fields with a default of their own, ignorable and tagged ones,
- * and those that only some versions carry, may be left out (undefined = default), at every depth.
+ * What encoding takes: as Infer, but at every depth fields with a default of their own, ignorable and
+ * tagged ones may be left out (undefined = default), and so may those that newer versions no longer
+ * carry (versions that do carry them refuse undefined).
  */
 export type Encodable<M extends Message> = EncodableFields<M["fields"]>;
 
@@ -101,7 +102,7 @@ type Optional<O> = O extends
   | { readonly default: unknown }
   | { readonly ignorable: true }
   | { readonly tag: number }
-  | { readonly versions: string }
+  | { readonly versions: `${number}-${number}` }
   ? true
   : false;
 
