@@ -73,16 +73,20 @@ export class TimerQueue {
 
   #runDue(): void {
     const nowMs = this.#clock.nowMs();
-    while (this.#heap.length > 0) {
-      const first = must(this.#heap[0], "the heap is not empty");
-      if (!first.isCancelled && first.dueMs > nowMs) break;
-      pop(this.#heap);
-      if (!first.isCancelled) {
-        first.isCancelled = true;
-        first.callback();
+    try {
+      while (this.#heap.length > 0) {
+        const first = must(this.#heap[0], "the heap is not empty");
+        if (!first.isCancelled && first.dueMs > nowMs) break;
+        pop(this.#heap);
+        if (!first.isCancelled) {
+          first.isCancelled = true;
+          first.callback();
+        }
       }
+    } finally {
+      // Also when a callback throws: the deadlines of others must not be lost with it.
+      this.#arm();
     }
-    this.#arm();
   }
 }
 
