@@ -3,12 +3,8 @@
  * The leader alone is the case of one in-sync position; followers add theirs.
  */
 
-/** What decides about the high watermark of one partition. */
-export interface HighWatermarkInputs {
-  /** Where it stands. */
-  readonly highWatermark: number;
-  /** Safe positions (R4) of all members of ISR and pending ISR, the leader's own included. */
-  readonly inSyncSafeEndOffsets: readonly number[];
+/** How many replicas there are, and how many of them must be in sync. */
+export interface IsrSizes {
   /** Members of the ISR that the controller has committed. */
   readonly committedIsrSize: number;
   readonly minInsyncReplicas: number;
@@ -16,24 +12,27 @@ export interface HighWatermarkInputs {
 }
 
 /**
- * The high watermark that follows: the least safe position of all who must have a record before it
- * counts as committed (R3, R4, R-7). It never falls (R-8), and stands still while the committed ISR is
- * too small to be believed (R6, R-15).
+ * The high watermark after `highWatermark`, from the safe positions (R4) of all members of ISR and
+ * pending ISR, the leader's own included: the least of them, as all must have a record before it counts
+ * as committed (R3, R-7). It never falls (R-8), and stands still while the committed ISR is too small to
+ * be believed (R6, R-15).
  */
-export function nextHighWatermark(inputs: HighWatermarkInputs): number {
-  if (!hasEnoughInsyncReplicas(inputs)) return inputs.highWatermark;
+export function nextHighWatermark(
+  highWatermark: number,
+  inSyncSafeEndOffsets: readonly number[],
+  sizes: IsrSizes,
+): number {
+  if (!hasEnoughInsyncReplicas(sizes)) return highWatermark;
   let least = Infinity;
-  for (const endOffset of inputs.inSyncSafeEndOffsets) least = Math.min(least, endOffset);
-  return least === Infinity ? inputs.highWatermark : Math.max(inputs.highWatermark, least);
+  for (const endOffset of inSyncSafeEndOffsets) least = Math.min(least, endOffset);
+  return least === Infinity ? highWatermark : Math.max(highWatermark, least);
 }
 
 /** Whether the committed ISR is large enough for acks=all (R6). */
-export function hasEnoughInsyncReplicas(
-  inputs: Pick<HighWatermarkInputs, "committedIsrSize" | "minInsyncReplicas" | "replicationFactor">,
-): boolean {
+export function hasEnoughInsyncReplicas(sizes: IsrSizes): boolean {
   return (
-    inputs.committedIsrSize >=
-    effectiveMinInsyncReplicas(inputs.minInsyncReplicas, inputs.replicationFactor)
+    sizes.committedIsrSize >=
+    effectiveMinInsyncReplicas(sizes.minInsyncReplicas, sizes.replicationFactor)
   );
 }
 

@@ -200,7 +200,7 @@ export class ReplicaManager {
     } catch (error) {
       if (error instanceof DiskError) {
         const { topic, partitionIndex } = assignment;
-        this.#logger.error({ topic, partitionIndex, error }, "partition is offline");
+        this.#logger.error({ topic, partitionIndex, err: error }, "partition is offline");
         this.#host(assignment, "offline");
       }
       throw error;

@@ -4,7 +4,7 @@ import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { Log, LogAppendResult, LogConfig } from "../storage/log.ts";
 import { AckQueue, type AckSource, type AckWaiter, type RequiredAcks } from "./delayed.ts";
 import { UnexposedBytes } from "./unexposed-bytes.ts";
-import { hasEnoughInsyncReplicas, nextHighWatermark } from "./high-watermark.ts";
+import { hasEnoughInsyncReplicas, type IsrSizes, nextHighWatermark } from "./high-watermark.ts";
 
 /** What a partition needs of its log. */
 export type PartitionLog = Pick<
@@ -64,6 +64,8 @@ export class Partition implements AckSource {
   readonly log: PartitionLog;
   #config: PartitionConfig;
   #leadership: Leadership;
+  /** Of `#leadership` and `#config`. */
+  #isrSizes: IsrSizes;
   #isLeader = true;
   /** Where the log ended when the leader epoch began. */
   #leaderEpochStartOffset: number;
@@ -91,6 +93,7 @@ export class Partition implements AckSource {
     this.log = log;
     this.#leadership = leadership;
     this.#config = config;
+    this.#isrSizes = isrSizesOf(leadership, config);
     this.#leaderEpochStartOffset = log.logEndOffset;
     this.#highWatermark = log.logStartOffset;
     log.setListener({
@@ -166,7 +169,7 @@ export class Partition implements AckSource {
   append(batch: Buffer, options: AppendOptions): LogAppendResult {
     const refusal = this.refusal(-1);
     if (refusal !== null) throw new KafkaError(refusal);
-    if (options.requiredAcks === -1 && !hasEnoughInsyncReplicas(this.#isrSizes())) {
+    if (options.requiredAcks === -1 && !hasEnoughInsyncReplicas(this.#isrSizes)) {
       throw new KafkaError("NOT_ENOUGH_REPLICAS");
     }
     const result = this.log.append(batch, {
@@ -236,12 +239,14 @@ export class Partition implements AckSource {
       this.#leaderEpochStartOffset = this.log.logEndOffset;
     }
     this.#leadership = leadership;
+    this.#isrSizes = isrSizesOf(leadership, this.#config);
     this.#advance();
   }
 
   /** New settings of the topic. Only the manager calls it. */
   updateConfig(config: PartitionConfig): void {
     this.#config = config;
+    this.#isrSizes = isrSizesOf(this.#leadership, config);
     this.log.updateConfig(config.log);
     // A lower min.insync.replicas may be what the high watermark was waiting for.
     this.#advance();
@@ -259,11 +264,11 @@ export class Partition implements AckSource {
     if (!this.#isLeader || this.log.failure !== null) return;
     const { safeEndOffset, logStartOffset, logEndOffset } = this.log;
     this.#leaderAcks.release(safeEndOffset);
-    const highWatermark = nextHighWatermark({
-      ...this.#isrSizes(),
-      highWatermark: Math.max(this.#highWatermark, logStartOffset),
-      inSyncSafeEndOffsets: [safeEndOffset],
-    });
+    const highWatermark = nextHighWatermark(
+      Math.max(this.#highWatermark, logStartOffset),
+      [safeEndOffset],
+      this.#isrSizes,
+    );
     if (highWatermark === this.#highWatermark) return;
     assert(highWatermark <= logEndOffset, "the high watermark lies within the log", () => ({
       topic: this.topic,
@@ -303,18 +308,14 @@ export class Partition implements AckSource {
   #mark(requiredAcks: RequiredAcks): number {
     return requiredAcks === -1 ? this.#highWatermark : this.log.safeEndOffset;
   }
+}
 
-  #isrSizes(): {
-    committedIsrSize: number;
-    minInsyncReplicas: number;
-    replicationFactor: number;
-  } {
-    return {
-      committedIsrSize: this.#leadership.isr.length,
-      minInsyncReplicas: this.#config.minInsyncReplicas,
-      replicationFactor: this.#leadership.replicas.length,
-    };
-  }
+function isrSizesOf(leadership: Leadership, config: PartitionConfig): IsrSizes {
+  return {
+    committedIsrSize: leadership.isr.length,
+    minInsyncReplicas: config.minInsyncReplicas,
+    replicationFactor: leadership.replicas.length,
+  };
 }
 
 /** The marks count this replica alone: another member of the ISR would be passed over. */
