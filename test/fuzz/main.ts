@@ -17,7 +17,9 @@ const BATCH_SHARE = 0.15;
 const MAX_GROWTH = 1.1;
 /** What --frames 1000000 promises for every version of every API. */
 const MIN_FRAMES_PER_MILLION = 1000;
-const WARM_UP_FRAMES = 20_000;
+/** Optimised code and caches settle within so many; what grows afterwards is a leak. */
+const WARM_UP_ROUNDS = 120;
+const WARM_UP_FRAMES = 100_000;
 
 const { values } = parseArgs({
   options: {
@@ -37,12 +39,17 @@ async function run(frames: number, seed: string, start: number): Promise<number>
   console.log(
     `seed ${seed}: ${groups.length} messages in their versions, ${batches.length} batches`,
   );
-  warmUp(groups);
+  warmUp(groups, Math.min(WARM_UP_ROUNDS, Math.ceil(frames / 1000)));
   const isRerun = start > 0;
   if (!isRerun) {
     const warming = new Tally();
-    fuzzCodecs(groups, warming, { seed: `${seed}/warm`, start: 0, count: WARM_UP_FRAMES });
-    await fuzzBatches(batches, warming, offload, { seed: `${seed}/warm`, start: 0, count: 2000 });
+    const count = Math.min(WARM_UP_FRAMES, frames);
+    fuzzCodecs(groups, warming, { seed: `${seed}/warm`, start: 0, count });
+    await fuzzBatches(batches, warming, offload, {
+      seed: `${seed}/warm`,
+      start: 0,
+      count: count / 10,
+    });
   }
   const before = await settledHeapBytes();
   const batchFrames = Math.round(frames * BATCH_SHARE);
