@@ -27,6 +27,8 @@ export interface FindCoordinatorDeps {
 
 const GROUP_KEY_TYPE = 0;
 const TRANSACTION_KEY_TYPE = 1;
+/** What versions from 4 on do not carry. */
+const NO_SINGLE = { errorCode: 0, errorMessage: null, nodeId: 0, host: "", port: 0 };
 /** Keys of one request; each costs a look-up. */
 const MAX_KEYS = 10_000;
 
@@ -36,8 +38,9 @@ const NO_TRANSACTIONS =
 /**
  * FindCoordinator 0-6: which broker coordinates a group. 1 adds key types and a message, 4 many keys,
  * 5 a new error for transactions, 6 share groups. The first group creates __consumer_offsets.
- * Transactional ids (key type 1) are refused with UNSUPPORTED_VERSION, which clients take as final and show
- * with its message, until transactions are served. Share groups (2) and unknown types: INVALID_REQUEST.
+ * Until transactions are served, transactional ids (key type 1) are refused with
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED: the one error that librdkafka, too, takes as final here (and shows
+ * with its message); any other it would ask again for ever. Share groups (2), unknown types: INVALID_REQUEST.
  */
 export function findCoordinatorHandler(
   deps: FindCoordinatorDeps,
@@ -50,9 +53,10 @@ export function findCoordinatorHandler(
         ? locate(deps, key, listenerName)
         : refused(key, refusal.name, refusal.message),
     );
-    if (apiVersion >= 4) return { throttleTimeMs: 0, coordinators: found };
     const [single] = found;
-    return { throttleTimeMs: 0, ...(single ?? refused("", "INVALID_REQUEST")), coordinators: [] };
+    return apiVersion >= 4 || single === undefined
+      ? { throttleTimeMs: 0, ...NO_SINGLE, coordinators: found }
+      : { throttleTimeMs: 0, ...single, coordinators: [] };
   });
 }
 
@@ -68,7 +72,7 @@ async function prepare(
   keys: readonly string[],
 ): Promise<Refusal | null> {
   if (keyType === TRANSACTION_KEY_TYPE) {
-    return { name: "UNSUPPORTED_VERSION", message: NO_TRANSACTIONS };
+    return { name: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", message: NO_TRANSACTIONS };
   }
   if (keyType !== GROUP_KEY_TYPE) {
     return { name: "INVALID_REQUEST", message: `There is no coordinator for key type ${keyType}.` };
