@@ -1,0 +1,54 @@
+const OFFSET_DIGITS = 20;
+const MAX_NAME_BYTES = 255;
+
+/** Kafka's names of what lies beside a segment, each after the segment's base offset. */
+export type SegmentSuffix = ".log" | ".index" | ".timeindex" | ".txnindex" | ".snapshot";
+
+export const SEGMENT_SUFFIXES: readonly SegmentSuffix[] = [
+  ".log",
+  ".index",
+  ".timeindex",
+  ".txnindex",
+  ".snapshot",
+];
+
+export const EPOCH_CHECKPOINT = "leader-epoch-checkpoint";
+export const PARTITION_METADATA = "partition.metadata";
+
+export function offsetFileName(offset: number, suffix: SegmentSuffix): string {
+  return `${String(offset).padStart(OFFSET_DIGITS, "0")}${suffix}`;
+}
+
+/** The offset in a file's name, if it is the name of such a file. */
+export function offsetOfFileName(name: string, suffix: SegmentSuffix): number | null {
+  if (!name.endsWith(suffix) || name.length !== OFFSET_DIGITS + suffix.length) return null;
+  const digits = name.slice(0, OFFSET_DIGITS);
+  const offset = Number(digits);
+  return /^\d+$/.test(digits) && Number.isSafeInteger(offset) ? offset : null;
+}
+
+export function partitionDirectoryName(topic: string, partitionIndex: number): string {
+  return `${topic}-${partitionIndex}`;
+}
+
+/** The partition whose directory bears the name; null for other names, marked ones among them. */
+export function parsePartitionDirectoryName(
+  name: string,
+): { readonly topic: string; readonly partitionIndex: number } | null {
+  const match = /^(.+)-(0|[1-9]\d{0,9})$/.exec(name);
+  if (match === null) return null;
+  const [, topic = "", index = ""] = match;
+  return /^[A-Za-z0-9._-]{1,249}$/.test(topic) ? { topic, partitionIndex: Number(index) } : null;
+}
+
+export type DirectoryMark = "delete" | "stray";
+
+/** The name of a partition's directory that is deleted, or moved aside: unique, as in Kafka. */
+export function markedDirectoryName(name: string, uniqueId: string, mark: DirectoryMark): string {
+  const suffix = `.${uniqueId}-${mark}`;
+  return `${name.slice(0, MAX_NAME_BYTES - suffix.length)}${suffix}`;
+}
+
+export function isMarkedForDeletion(name: string): boolean {
+  return /\.[0-9a-f]{32}-delete$/.test(name);
+}

@@ -1,0 +1,41 @@
+import { encodePartitionMetadata } from "./partition-metadata.ts";
+import { PARTITION_METADATA } from "./file-names.ts";
+import { LeaderEpochs } from "./leader-epochs.ts";
+import type { LogOptions } from "./log-config.ts";
+import { ProducerState } from "./producer-state.ts";
+import type { RecoveredLog } from "./recovery.ts";
+import type { SegmentDependencies } from "./segment.ts";
+
+/**
+ * Makes the directory of a log that has no segment. Nothing is synced: it is with the first flush,
+ * which must not count before the names and partition.metadata are durable. The first segment's file
+ * is made with the first write, so that hundreds of empty partitions cost little. Throws DiskError.
+ */
+export async function createLog(
+  { disk }: SegmentDependencies,
+  options: LogOptions,
+): Promise<RecoveredLog> {
+  const { directory } = options;
+  await disk.mkdir(directory);
+  if (options.topicId !== undefined) {
+    const file = await disk.open(`${directory}/${PARTITION_METADATA}`, {
+      create: true,
+      truncate: true,
+    });
+    try {
+      await file.writev([encodePartitionMetadata(options.topicId)], 0);
+    } finally {
+      await file.close();
+    }
+  }
+  const startOffset = options.logStartOffset ?? 0;
+  return {
+    isNew: true,
+    segments: [],
+    epochs: new LeaderEpochs(),
+    producers: new ProducerState(),
+    logEndOffset: startOffset,
+    flushedEndOffset: startOffset,
+    failure: null,
+  };
+}

@@ -1,0 +1,265 @@
+import type { Clock, Timer } from "../base/clock.ts";
+import { DiskError } from "../base/disk.ts";
+import type { TimerQueue } from "../base/timer-queue.ts";
+import { KafkaError } from "../protocol/errors.ts";
+import { FlushPolicy } from "./flush-policy.ts";
+import type { LogConfig } from "./log-config.ts";
+import type { Segment } from "./segment.ts";
+
+export interface LogWriterDependencies {
+  readonly clock: Clock;
+  readonly timers: TimerQueue;
+  /** Makes the log's other files durable; resolves to whether names have changed by it. */
+  readonly syncFiles: () => Promise<boolean>;
+  /** Makes the names of the log's files durable. */
+  readonly syncNames: () => Promise<void>;
+  readonly onAdvance: () => void;
+  readonly onFailure: (error: DiskError) => void;
+}
+
+/** Batches that go to one segment, one after the other: one `writev`. */
+interface Run {
+  readonly segment: Segment;
+  readonly buffers: Buffer[];
+  readonly batchEnds: number[];
+  byteCount: number;
+}
+
+interface FlushWaiter {
+  readonly endOffset: number;
+  readonly resolve: () => void;
+  readonly reject: (error: KafkaError) => void;
+}
+
+/**
+ * The one writer of a log's files. Batches that were queued in one turn of the event loop, or while
+ * a write was running, leave in one `writev`; syncs run beside the writes, and one sync covers all
+ * that was written before it began (group commit). A failed write or sync is final (R9, S8).
+ */
+export class LogWriter {
+  readonly #dependencies: LogWriterDependencies;
+  readonly #policy: FlushPolicy;
+  /** Segments that are not finished, oldest first; the last one is active. */
+  readonly #segments: Segment[];
+  #queue: Run[] = [];
+  #isPumping = false;
+  #isFlushing = false;
+  #isFlushWanted = false;
+  #flushTimer: Timer | null = null;
+  #waiters: FlushWaiter[] = [];
+  #failure: DiskError | null = null;
+  #isStopped = false;
+  /** Files were made whose names no sync has covered. */
+  #hasNewNames: boolean;
+
+  constructor(
+    dependencies: LogWriterDependencies,
+    options: {
+      readonly segment: Segment;
+      readonly endOffset: number;
+      /** Durable for certain: what lies above it must be synced before it counts. */
+      readonly flushedEndOffset: number;
+      /** Files exist whose names may not be durable. */
+      readonly hasNewNames: boolean;
+      readonly config: LogConfig;
+    },
+  ) {
+    this.#dependencies = dependencies;
+    this.#segments = [options.segment];
+    this.#hasNewNames = options.hasNewNames;
+    this.#policy = new FlushPolicy(options.config, options.endOffset);
+    this.#policy.distrustFrom(options.flushedEndOffset, dependencies.clock.nowMs());
+  }
+
+  get writtenEndOffset(): number {
+    return this.#policy.writtenEndOffset;
+  }
+
+  get flushedEndOffset(): number {
+    return this.#policy.flushedEndOffset;
+  }
+
+  get safeEndOffset(): number {
+    return this.#policy.safeEndOffset(this.#dependencies.clock.nowMs());
+  }
+
+  get failure(): DiskError | null {
+    return this.#failure;
+  }
+
+  /** Whether all that was queued is written, synced and finished. */
+  get isSettled(): boolean {
+    const isIdle = !this.#isPumping && !this.#isFlushing && this.#queue.length === 0;
+    return isIdle && this.#segments.length === 1 && !this.#isDirty;
+  }
+
+  get #isDirty(): boolean {
+    return this.#segments.some((segment) => segment.needsFlush);
+  }
+
+  updateConfig(config: LogConfig): void {
+    this.#policy.update(config);
+    this.#flushTimer?.cancel();
+    this.#flushTimer = null;
+    // The new policy may be stricter than what is written now; the borders are known after a sync.
+    if (this.writtenEndOffset > this.flushedEndOffset) this.#requestFlush();
+  }
+
+  /** Queues the batch; it is written, as it lies, after all that were queued before. */
+  write(segment: Segment, batch: Buffer, endOffset: number): void {
+    let run = this.#queue.at(-1);
+    if (run?.segment !== segment) {
+      run = { segment, buffers: [], batchEnds: [], byteCount: 0 };
+      this.#queue.push(run);
+      if (this.#segments.at(-1) !== segment) this.#segments.push(segment);
+    }
+    run.buffers.push(batch);
+    run.batchEnds.push(endOffset);
+    run.byteCount += batch.length;
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    // After the poll all requests that have arrived in this turn are in the queue.
+    this.#dependencies.clock.afterPoll(() => void this.#pump());
+  }
+
+  /** Resolves when all below the offset is durable. Throws KafkaError KAFKA_STORAGE_ERROR. */
+  flush(endOffset: number): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(storageError(this.#failure));
+    const isPending = this.#isFlushing || this.#isDirty;
+    if (this.flushedEndOffset >= endOffset && !isPending) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ endOffset, resolve, reject });
+      this.#requestFlush();
+    });
+  }
+
+  /** Nothing more is written: the log is closed, its directory is offline, or its disk has failed. */
+  fail(error: DiskError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.stop();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(storageError(error));
+    this.#dependencies.onFailure(error);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#queue = [];
+    this.#flushTimer?.cancel();
+    this.#flushTimer = null;
+  }
+
+  async #pump(): Promise<void> {
+    for (;;) {
+      const run = this.#queue.shift();
+      if (run === undefined) break;
+      try {
+        if (!run.segment.isCreated) await this.#createSegment(run.segment);
+        await run.segment.write(run.buffers, run.byteCount);
+      } catch (error) {
+        this.#failed(error);
+      }
+      if (this.#isStopped) break;
+      this.#afterWrite(run);
+    }
+    this.#isPumping = false;
+  }
+
+  async #createSegment(segment: Segment): Promise<void> {
+    await segment.create();
+    this.#hasNewNames = true;
+    // The one before takes no more: it is finished beside the writes to this one.
+    this.#requestFlush();
+  }
+
+  #afterWrite(run: Run): void {
+    this.#policy.wrote(run.batchEnds, this.#dependencies.clock.nowMs());
+    if (run.segment.hasIndexPortion) {
+      run.segment.storeIndexes(false).catch((error: unknown) => {
+        this.#failed(error);
+      });
+    }
+    if (this.#waiters.length > 0 || this.#policy.isFlushDue()) this.#requestFlush();
+    else this.#armTimer();
+    this.#dependencies.onAdvance();
+  }
+
+  #armTimer(): void {
+    const { oldestUnflushedMs, flushMs } = this.#policy;
+    if (this.#flushTimer !== null || oldestUnflushedMs === null || flushMs === Infinity) return;
+    const dueMs = oldestUnflushedMs + flushMs - this.#dependencies.clock.nowMs();
+    this.#flushTimer = this.#dependencies.timers.after(dueMs, () => {
+      this.#flushTimer = null;
+      this.#requestFlush();
+    });
+  }
+
+  #requestFlush(): void {
+    this.#isFlushWanted = true;
+    if (this.#isFlushing || this.#isStopped) return;
+    this.#isFlushing = true;
+    void this.#runFlushes();
+  }
+
+  async #runFlushes(): Promise<void> {
+    while (this.#isFlushWanted && !this.#isStopped) {
+      this.#isFlushWanted = false;
+      this.#flushTimer?.cancel();
+      this.#flushTimer = null;
+      const endOffset = this.#policy.startFlush();
+      try {
+        await this.#sync();
+      } catch (error) {
+        this.#failed(error);
+      }
+      if (this.#hasEnded()) break;
+      this.#policy.flushed(endOffset);
+      if (this.#policy.isFlushDue()) this.#isFlushWanted = true;
+      this.#armTimer();
+      this.#settleWaiters();
+      this.#dependencies.onAdvance();
+    }
+    this.#isFlushing = false;
+  }
+
+  /** Makes durable what is written now, and with it the names without which it would not be found. */
+  async #sync(): Promise<void> {
+    const dirty = this.#segments.filter((segment) => segment.needsFlush);
+    const hasFinished = dirty.some((segment) => segment.isFinishable);
+    const hasNewNames = this.#hasNewNames || hasFinished;
+    this.#hasNewNames = false;
+    const [isRenamed] = await Promise.all([
+      this.#dependencies.syncFiles(),
+      ...dirty.map((segment) => (segment.isFinishable ? segment.finish() : segment.datasync())),
+    ]);
+    if (hasNewNames || isRenamed) await this.#dependencies.syncNames();
+    if (hasFinished) {
+      const rest = this.#segments.filter((segment) => segment.state !== "inactive");
+      this.#segments.splice(0, this.#segments.length, ...rest);
+    }
+  }
+
+  /** Looked up anew after every wait. */
+  #hasEnded(): boolean {
+    return this.#isStopped;
+  }
+
+  #settleWaiters(): void {
+    const { flushedEndOffset } = this;
+    const ready = this.#waiters.filter((waiter) => waiter.endOffset <= flushedEndOffset);
+    if (ready.length === 0) return;
+    this.#waiters = this.#waiters.filter((waiter) => waiter.endOffset > flushedEndOffset);
+    for (const waiter of ready) waiter.resolve();
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof DiskError)) throw error;
+    if (!this.#isStopped) this.fail(error);
+  }
+}
+
+function storageError(cause: DiskError): KafkaError {
+  return new KafkaError("KAFKA_STORAGE_ERROR", `the disk has failed: ${cause.message}`, { cause });
+}
