@@ -219,7 +219,7 @@ export class RaftDriver implements RaftClient {
   #fail(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    this.#logger.fatal({ error }, "the metadata log has failed; this node cannot go on");
+    this.#logger.fatal({ err: error }, "the metadata log has failed; this node cannot go on");
     this.#rejectAll(unavailable(error));
     this.#listener?.onFailure(error);
   }

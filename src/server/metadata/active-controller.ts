@@ -1,0 +1,73 @@
+import { KafkaError } from "../../protocol/errors.ts";
+import type { RaftClient } from "../../raft/raft-client.ts";
+import { type ControllerResult, MAX_RECORDS_PER_REQUEST } from "./controller.ts";
+import type { MetadataImage } from "./image.ts";
+import { ImageBuilder } from "./image-builder.ts";
+
+/** A decision that has its place in the log. */
+export interface Decided<A> {
+  readonly answer: A;
+  /** Last offset of its records; null: it has none, nothing changed. */
+  readonly lastOffset: number | null;
+  /** Resolves when the records are durable and agreed on. Rejects with KafkaError. */
+  readonly committed: Promise<void>;
+}
+
+/**
+ * Runs the controller's decisions while this node leads the quorum, one after the other and without
+ * waiting for the disk: each sees the records of those before it, committed or not, and all that came
+ * meanwhile share one sync. Decisions and the append after them are synchronous.
+ */
+export class ActiveController {
+  readonly #raft: RaftClient;
+  #lead: { readonly leaderEpoch: number; image: MetadataImage } | null = null;
+
+  constructor(raft: RaftClient) {
+    this.#raft = raft;
+  }
+
+  /** What decisions are made on; null: this node does not lead. */
+  get image(): MetadataImage | null {
+    return this.#lead?.image ?? null;
+  }
+
+  /** This node leads from now on; `image` holds all that is committed. */
+  activate(leaderEpoch: number, image: MetadataImage): void {
+    this.#lead = { leaderEpoch, image };
+  }
+
+  /** Another node leads, or none. What was not committed may or may not survive. */
+  deactivate(): void {
+    this.#lead = null;
+  }
+
+  /** Decides and appends. Throws KafkaError: NOT_CONTROLLER, the log's, or the decision's own. */
+  run<A>(decide: (image: MetadataImage, nextOffset: number) => ControllerResult<A>): Decided<A> {
+    const lead = this.#lead;
+    if (lead === null) throw new KafkaError("NOT_CONTROLLER");
+    const { records, answer } = decide(lead.image, this.#raft.nextOffset);
+    let lastOffset: number | null = null;
+    let committed = Promise.resolve();
+    // One batch, except for what is as large as the cluster: the order is what counts there (R5).
+    for (let start = 0; start < records.length; start += MAX_RECORDS_PER_REQUEST) {
+      const values = records.slice(start, start + MAX_RECORDS_PER_REQUEST);
+      const append = this.#raft.append(lead.leaderEpoch, values);
+      const builder = new ImageBuilder(lead.image);
+      builder.replayBatch({
+        ...append,
+        leaderEpoch: lead.leaderEpoch,
+        timestampMs: 0,
+        records: values,
+      });
+      lead.image = builder.build().image;
+      ({ lastOffset, committed } = append);
+    }
+    // Whoever waits for the outcome is told by another way as well, so nobody has to look at this one.
+    committed.catch(ignore);
+    return { answer, lastOffset, committed };
+  }
+}
+
+function ignore(): void {
+  // See above.
+}

@@ -1,0 +1,162 @@
+import { assert } from "../../base/assert.ts";
+import type { Uuid } from "../../base/ids.ts";
+import { KafkaError } from "../../protocol/errors.ts";
+import type { CommittedBatch } from "../../raft/raft-client.ts";
+import type { ActiveController } from "./active-controller.ts";
+import {
+  assignDirectories,
+  type ReplicaDirectory,
+  replicaDirectory,
+} from "./broker-registration.ts";
+import { EMPTY_IMAGE, type MetadataImage, UNASSIGNED_DIRECTORY } from "./image.ts";
+import { ImageBuilder, type MetadataDelta, wholeImage } from "./image-builder.ts";
+import { OffsetWaiters } from "./offset-waiters.ts";
+import type { MetadataPublisher } from "./publisher.ts";
+
+type Listener = (image: MetadataImage, delta: MetadataDelta) => void;
+
+interface Target {
+  readonly publisher: MetadataPublisher;
+  readonly directoryOf: (topic: string, partitionIndex: number) => Uuid | null;
+}
+
+/**
+ * Brings what is committed to this node, one delta at a time; what is committed while one is applied
+ * makes up the next. `image` moves when its delta has been applied, never before: it is what clients
+ * are told, and they come back at once with what they were told.
+ */
+export class ImagePublication {
+  readonly #controller: ActiveController;
+  readonly #nodeId: number;
+  readonly #listeners = new Set<Listener>();
+  readonly #waiters = new OffsetWaiters();
+  #image = EMPTY_IMAGE;
+  /** The image of the last delta that was begun. */
+  #begunImage = EMPTY_IMAGE;
+  /** Everything committed after it; null: nothing. */
+  #next: ImageBuilder | null = null;
+  #target: Target | null = null;
+  #running: Promise<void> | null = null;
+  #isClosed = false;
+  /** Topics that were deleted before the start: their directories may have outlived a crash. */
+  #removedTopicIds: ReadonlySet<Uuid> = new Set();
+
+  constructor(controller: ActiveController, options: { readonly nodeId: number }) {
+    this.#controller = controller;
+    this.#nodeId = options.nodeId;
+  }
+
+  get image(): MetadataImage {
+    return this.#image;
+  }
+
+  /** Everything that is committed so far, before the start. */
+  committedImage(): MetadataImage {
+    assert(this.#target === null, "leadership is taken before anything is published");
+    if (this.#next !== null) {
+      const { image, removedTopicIds } = this.#next.build();
+      this.#removedTopicIds = new Set([...this.#removedTopicIds, ...removedTopicIds]);
+      this.#begunImage = image;
+      this.#next = null;
+    }
+    return this.#begunImage;
+  }
+
+  /** Takes committed batches, in order. */
+  add(batches: readonly CommittedBatch[]): void {
+    this.#next ??= new ImageBuilder(this.#begunImage);
+    for (const batch of batches) this.#next.replayBatch(batch);
+    if (this.#target !== null) this.#run(this.#target);
+  }
+
+  /** Applies all that is committed, after `prepare`, and from now on all that comes. */
+  async start(
+    target: Target,
+    prepare: (state: {
+      readonly image: MetadataImage;
+      readonly removedTopicIds: ReadonlySet<Uuid>;
+    }) => Promise<void>,
+  ): Promise<void> {
+    const image = this.committedImage();
+    await prepare({ image, removedTopicIds: this.#removedTopicIds });
+    this.#removedTopicIds = new Set();
+    await this.#apply(target, wholeImage(image));
+    this.#target = target;
+    if (this.#next !== null) this.#run(target);
+  }
+
+  /** Resolves when this node serves the offset. Rejects with what `fail` was told. */
+  when(offset: number): Promise<void> {
+    return this.#waiters.wait(offset);
+  }
+
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Nothing more will be committed. */
+  fail(error: KafkaError): void {
+    this.#waiters.fail(error);
+  }
+
+  /** Resolves when nothing is being applied; what is left is not begun. */
+  async close(error: KafkaError): Promise<void> {
+    this.#isClosed = true;
+    this.#waiters.fail(error);
+    await this.#running;
+  }
+
+  #run(target: Target): void {
+    this.#running ??= this.#applyAll(target).finally(() => {
+      this.#running = null;
+      // Committed after the last look, before this reaction.
+      if (this.#next !== null && !this.#isClosed) this.#run(target);
+    });
+  }
+
+  async #applyAll(target: Target): Promise<void> {
+    while (this.#next !== null && !this.#isClosed) {
+      const delta = this.#next.build();
+      this.#begunImage = delta.image;
+      this.#next = null;
+      await this.#apply(target, delta);
+    }
+  }
+
+  async #apply({ publisher, directoryOf }: Target, delta: MetadataDelta): Promise<void> {
+    await publisher.apply(delta);
+    await this.#assignDirectories(delta, directoryOf);
+    this.#image = delta.image;
+    for (const listener of this.#listeners) listener(delta.image, delta);
+    this.#waiters.reach(delta.image.offset);
+  }
+
+  /**
+   * With several directories the log manager chooses one. The choice is committed before anybody is
+   * told of the partition: of a replica without one, a wiped disk would not be noticed (R5).
+   */
+  async #assignDirectories(
+    { changedTopics }: MetadataDelta,
+    directoryOf: Target["directoryOf"],
+  ): Promise<void> {
+    const replicas: ReplicaDirectory[] = [];
+    for (const { name, topicId, partitions } of changedTopics) {
+      for (const partition of partitions) {
+        if (!partition.replicas.includes(this.#nodeId)) continue;
+        if (replicaDirectory(partition, this.#nodeId) !== UNASSIGNED_DIRECTORY) continue;
+        const directoryId = directoryOf(name, partition.partitionIndex);
+        if (directoryId === null) continue;
+        replicas.push({ topicId, partitionIndex: partition.partitionIndex, directoryId });
+      }
+    }
+    if (replicas.length === 0) return;
+    try {
+      const command = { brokerId: this.#nodeId, replicas };
+      await this.#controller.run((image) => assignDirectories(image, command)).committed;
+    } catch (error) {
+      // Handled: the log has failed or the node is closing, and both are told to all who wait.
+      if (!(error instanceof KafkaError)) throw error;
+    }
+  }
+}

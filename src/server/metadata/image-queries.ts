@@ -1,0 +1,41 @@
+import type { Uuid } from "../../base/ids.ts";
+import { type BrokerImage, type EndPointImage, type MetadataImage, NO_LEADER } from "./image.ts";
+
+/** Where clients of a listener reach a broker. */
+export interface BrokerEndPoint {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The broker's address on the listener; null when it has none of that name. */
+export function endPointOf(broker: BrokerImage, listenerName: string): EndPointImage | null {
+  return broker.endPoints.find(({ name }) => name === listenerName) ?? null;
+}
+
+/** The partition's leader, if clients of the listener can reach it now. */
+export function leaderEndPoint(
+  image: MetadataImage,
+  partition: { readonly topic: string; readonly partitionIndex: number },
+  listenerName: string,
+): BrokerEndPoint | null {
+  const { leader = NO_LEADER } =
+    image.topicsByName.get(partition.topic)?.partitions[partition.partitionIndex] ?? {};
+  const broker = image.brokers.get(leader);
+  if (broker === undefined || broker.isFenced) return null;
+  const endPoint = endPointOf(broker, listenerName);
+  return endPoint === null ? null : { nodeId: leader, host: endPoint.host, port: endPoint.port };
+}
+
+/** Names and ids of topics, in whatever image is current at the call. */
+export function topicLookup(image: () => MetadataImage): {
+  topicId: (name: string) => Uuid | undefined;
+  topicName: (topicId: Uuid) => string | undefined;
+  partitionCount: (name: string) => number | undefined;
+} {
+  return {
+    topicId: (name) => image().topicsByName.get(name)?.topicId,
+    topicName: (topicId) => image().topicsById.get(topicId)?.name,
+    partitionCount: (name) => image().topicsByName.get(name)?.partitions.length,
+  };
+}

@@ -1,0 +1,285 @@
+import { assert, must } from "../../base/assert.ts";
+import type { Uuid } from "../../base/ids.ts";
+import type { Logger } from "../../base/logger.ts";
+import { type Random, randomUuid } from "../../base/random.ts";
+import type { TimerQueue } from "../../base/timer-queue.ts";
+import { errorName, KafkaError } from "../../protocol/errors.ts";
+import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
+import { ActiveController } from "./active-controller.ts";
+import {
+  bootstrapCluster,
+  fenceReplicas,
+  registerBroker,
+  type RegisterBrokerCommand,
+  unfenceBroker,
+} from "./broker-registration.ts";
+import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
+import {
+  type CreatableTopic,
+  type CreatableTopicResult,
+  createTopics,
+  type CreateTopicsDefaults,
+  refused,
+} from "./create-topics.ts";
+import {
+  type DeletableTopicResult,
+  deleteTopics,
+  refusedDeletion,
+  type TopicReference,
+} from "./delete-topics.ts";
+import type { MetadataImage } from "./image.ts";
+import type { MetadataDelta } from "./image-builder.ts";
+import { ImagePublication } from "./image-publication.ts";
+import { type InternalTopicOptions, newTopic } from "./new-topic.ts";
+import { allocateProducerIds, type ProducerIdBlock } from "./producer-id-blocks.ts";
+import type { MetadataPublisher } from "./publisher.ts";
+import { removeStrays, type StoredPartitions } from "./strays.ts";
+
+export interface MetadataManagerDependencies {
+  /** Not started yet. The manager closes it. */
+  readonly raft: RaftClient;
+  readonly random: Random;
+  readonly timers: TimerQueue;
+  readonly logger: Logger;
+}
+
+export interface MetadataManagerOptions {
+  readonly nodeId: number;
+  readonly defaults: CreateTopicsDefaults;
+  readonly internalTopics: InternalTopicOptions;
+  /** The metadata log has failed (R9): this node can decide nothing any more and must stop. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** What this process is, told once at its start. */
+export interface BrokerRegistration {
+  readonly broker: Omit<RegisterBrokerCommand, "brokerId" | "incarnationId">;
+  readonly publisher: MetadataPublisher;
+  /** The id of the directory that holds the partition; null: none. */
+  readonly directoryOf: (topic: string, partitionIndex: number) => Uuid | null;
+  readonly storedPartitions: StoredPartitions;
+}
+
+/** How long the first FindCoordinator waits for __consumer_offsets; clients ask again. */
+const INTERNAL_TOPIC_TIMEOUT_MS = 30_000;
+
+/**
+ * The metadata of this node: commands go in, are decided on the newest state (ActiveController),
+ * committed (RaftClient), applied to this node (MetadataPublisher), and only then answered, so that the
+ * next request of the same client finds what it made. `image` is what this node serves.
+ */
+export class MetadataManager {
+  readonly #controller: ActiveController;
+  readonly #publication: ImagePublication;
+  readonly #raft: RaftClient;
+  readonly #random: Random;
+  readonly #timers: TimerQueue;
+  readonly #logger: Logger;
+  readonly #options: MetadataManagerOptions;
+  #brokerEpoch: number | null = null;
+
+  private constructor(dependencies: MetadataManagerDependencies, options: MetadataManagerOptions) {
+    this.#raft = dependencies.raft;
+    this.#random = dependencies.random;
+    this.#timers = dependencies.timers;
+    this.#logger = dependencies.logger;
+    this.#options = options;
+    this.#controller = new ActiveController(dependencies.raft);
+    this.#publication = new ImagePublication(this.#controller, { nodeId: options.nodeId });
+  }
+
+  /** Replays the log and takes the lead. Nothing is served yet: `register` does that. */
+  static async open(
+    dependencies: MetadataManagerDependencies,
+    options: MetadataManagerOptions,
+  ): Promise<MetadataManager> {
+    const manager = new MetadataManager(dependencies, options);
+    await dependencies.raft.start({
+      onCommitted: (batches: readonly CommittedBatch[]) => manager.#publication.add(batches),
+      onLeaderChange: (leader) => manager.#onLeaderChange(leader),
+      onFailure: (error) => manager.#onFailure(error),
+    });
+    return manager;
+  }
+
+  /** What this node serves now. */
+  get image(): MetadataImage {
+    return this.#publication.image;
+  }
+
+  /** Of this incarnation, for `.kafka_cleanshutdown`; null before `register`. */
+  get brokerEpoch(): number | null {
+    return this.#brokerEpoch;
+  }
+
+  /** Tells of every image that comes after now, once it is served. Returns what ends it. */
+  subscribe(listener: (image: MetadataImage, delta: MetadataDelta) => void): () => void {
+    return this.#publication.subscribe(listener);
+  }
+
+  /**
+   * Registers this incarnation in R5's order, each step appended after the one before: fenced; replicas
+   * that are not clean lose their place and their partitions get a leader epoch; unfenced, and elected
+   * where it may lead. Resolves with the broker epoch when all that this node leads is open.
+   */
+  async register(registration: BrokerRegistration): Promise<number> {
+    assert(this.#brokerEpoch === null, "a process registers once");
+    const brokerId = this.#options.nodeId;
+    const incarnationId = randomUuid(this.#random);
+    this.#controller.run(bootstrapCluster);
+    const command = { ...registration.broker, brokerId, incarnationId };
+    const { answer } = this.#controller.run((image, nextOffset) =>
+      registerBroker(image, command, nextOffset),
+    );
+    const { isClean, brokerEpoch } = answer;
+    this.#controller.run((image) => fenceReplicas(image, { brokerId, isClean }));
+    const unfenced = this.#controller.run((image) => unfenceBroker(image, brokerId));
+    await unfenced.committed;
+    this.#brokerEpoch = brokerEpoch;
+    this.#logger.info({ brokerId, brokerEpoch, isClean }, "registered");
+    await this.#publication.start(registration, ({ image, removedTopicIds }) =>
+      removeStrays(registration.storedPartitions, image, removedTopicIds, this.#logger),
+    );
+    return brokerEpoch;
+  }
+
+  /** Answers when the topics are led here, or after `timeoutMs` with REQUEST_TIMED_OUT. */
+  createTopics(
+    topics: readonly CreatableTopic[],
+    options: { readonly validateOnly: boolean; readonly timeoutMs: number },
+  ): Promise<readonly CreatableTopicResult[]> {
+    const command = {
+      topics,
+      topicIds: topics.map(() => randomUuid(this.#random)),
+      validateOnly: options.validateOnly,
+    };
+    return this.#answer(
+      (image) => createTopics(image, command, this.#options.defaults),
+      options.timeoutMs,
+      (results, error) =>
+        results?.map((result) => (result.errorCode === 0 ? refused(result.name, error) : result)) ??
+        topics.map(({ name }) => refused(name, error)),
+    );
+  }
+
+  /** Answers when the topics are gone from this node, or after `timeoutMs` with REQUEST_TIMED_OUT. */
+  deleteTopics(
+    references: readonly TopicReference[],
+    options: { readonly timeoutMs: number },
+  ): Promise<readonly DeletableTopicResult[]> {
+    return this.#answer(
+      (image) => deleteTopics(image, references),
+      options.timeoutMs,
+      (results, error) =>
+        results?.map((result) =>
+          result.errorCode === 0 ? refusedDeletion(result, error) : result,
+        ) ?? references.map((reference) => refusedDeletion(reference, error)),
+    );
+  }
+
+  /**
+   * Creates those of the topics that are missing, with the broker's defaults, and waits until all are
+   * led here. Gives the errors of those that could not be made.
+   */
+  async ensureTopics(
+    names: readonly string[],
+    options: { readonly timeoutMs: number },
+  ): Promise<ReadonlyMap<string, ItemError>> {
+    const image = this.#controller.image ?? this.image;
+    const topics = names
+      .filter((name) => !image.topicsByName.has(name))
+      .map((name) => newTopic(name, this.#options.internalTopics));
+    const errors = new Map<string, ItemError>();
+    for (const result of await this.createTopics(topics, { ...options, validateOnly: false })) {
+      if (result.errorCode === 0) continue;
+      const error = itemError(errorName(result.errorCode), result.errorMessage ?? undefined);
+      errors.set(result.name, error);
+    }
+    // Somebody else's creation of one of them may still be on its way.
+    const failure = await this.#whenPublished(image.offset, options.timeoutMs);
+    if (failure !== null) {
+      for (const name of names) if (!errors.has(name)) errors.set(name, failure);
+    }
+    return errors;
+  }
+
+  /** Creates an internal topic unless it is there; resolves when it is led. Throws KafkaError. */
+  async ensureInternalTopic(name: string): Promise<void> {
+    if (this.image.topicsByName.has(name)) return;
+    const errors = await this.ensureTopics([name], { timeoutMs: INTERNAL_TOPIC_TIMEOUT_MS });
+    const error = errors.get(name);
+    if (error === undefined) return;
+    this.#logger.warn({ topic: name, error: error.name }, `cannot create it: ${error.message}`);
+    throw new KafkaError(error.name, error.message);
+  }
+
+  /** A block of producer ids for this incarnation, committed. Throws KafkaError. */
+  async allocateProducerIds(): Promise<ProducerIdBlock> {
+    const brokerEpoch = must(this.#brokerEpoch, "a broker registers before it serves");
+    const { answer, committed } = this.#controller.run((image) =>
+      allocateProducerIds(image, { brokerId: this.#options.nodeId, brokerEpoch }),
+    );
+    await committed;
+    return answer;
+  }
+
+  /** Commits what was appended, then takes nothing any more. Idempotent. */
+  async close(): Promise<void> {
+    await this.#raft.close();
+    this.#controller.deactivate();
+    await this.#publication.close(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
+  }
+
+  async #answer<T>(
+    decide: (image: MetadataImage) => ControllerResult<readonly T[]>,
+    timeoutMs: number,
+    refuse: (results: readonly T[] | null, error: ItemError) => readonly T[],
+  ): Promise<readonly T[]> {
+    try {
+      const { answer, lastOffset } = this.#controller.run(decide);
+      if (lastOffset === null) return answer;
+      const failure = await this.#whenPublished(lastOffset, timeoutMs);
+      return failure === null ? answer : refuse(answer, failure);
+    } catch (error) {
+      if (error instanceof KafkaError) return refuse(null, itemOf(error));
+      throw error;
+    }
+  }
+
+  /** Null when this node serves the offset; otherwise why it is not waited for any longer. */
+  #whenPublished(offset: number, timeoutMs: number): Promise<ItemError | null> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#timers.after(timeoutMs, () => resolve(itemError("REQUEST_TIMED_OUT")));
+      this.#publication.when(offset).then(
+        () => {
+          timer.cancel();
+          resolve(null);
+        },
+        (error: unknown) => {
+          timer.cancel();
+          if (error instanceof KafkaError) resolve(itemOf(error));
+          else reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
+  }
+
+  #onLeaderChange({ leaderId, leaderEpoch }: LeaderAndEpoch): void {
+    if (leaderId === this.#options.nodeId) {
+      this.#controller.activate(leaderEpoch, this.#publication.committedImage());
+    } else {
+      this.#controller.deactivate();
+    }
+  }
+
+  #onFailure(error: Error): void {
+    const message = "the metadata log has failed";
+    this.#controller.deactivate();
+    this.#publication.fail(new KafkaError("KAFKA_STORAGE_ERROR", message, { cause: error }));
+    this.#options.onFailure(error);
+  }
+}
+
+function itemOf(error: KafkaError): ItemError {
+  return { name: error.errorName, message: error.message };
+}

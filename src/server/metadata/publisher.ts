@@ -1,0 +1,176 @@
+import { InvariantError } from "../../base/assert.ts";
+import type { Uuid } from "../../base/ids.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { LogConfig } from "../../storage/log.ts";
+import type { MetadataDelta } from "./image-builder.ts";
+import {
+  type MetadataImage,
+  type PartitionImage,
+  type TopicImage,
+  topicOverrides,
+} from "./image.ts";
+import { toLogConfig, type TopicConfigs } from "./topic-configs.ts";
+import { GROUP_METADATA_TOPIC } from "./topic-names.ts";
+
+/** A partition that this node is to lead, as ReplicaManager takes it. */
+export interface PublishedLeadership {
+  readonly topic: string;
+  readonly partitionIndex: number;
+  readonly topicId: Uuid;
+  readonly leaderEpoch: number;
+  readonly partitionEpoch: number;
+  readonly replicas: number[];
+  readonly isr: number[];
+  readonly config: LogConfig;
+  readonly minInsyncReplicas: number;
+}
+
+/** ReplicaManager, as far as the metadata drives it. `P` is its partition. */
+export interface ReplicaHost<P> {
+  becomeLeader(leadership: PublishedLeadership): Promise<P>;
+  remove(topic: string, partitionIndex: number): Promise<void>;
+  updateConfig(topic: string, config: LogConfig, minInsyncReplicas: number): void;
+}
+
+/** GroupCoordinator, as far as the metadata drives it. */
+export interface CoordinatorHost<P> {
+  onLeadership(partitionIndex: number, leaderEpoch: number, partition: P): void;
+  onResignation(partitionIndex: number): void;
+}
+
+/** Takes the change between two images into this node. */
+export interface MetadataPublisher {
+  /** Resolves when this node serves the new image. Calls do not overlap. */
+  apply(delta: MetadataDelta): Promise<void>;
+}
+
+export interface PublisherDependencies<P> {
+  readonly replicas: ReplicaHost<P>;
+  readonly coordinator: CoordinatorHost<P>;
+  readonly topicConfigs: TopicConfigs;
+  readonly logger: Logger;
+}
+
+export interface PublisherOptions {
+  readonly nodeId: number;
+  /** Partitions opened or removed at a time; the disk gains nothing from more. */
+  readonly concurrency?: number;
+}
+
+const DEFAULT_CONCURRENCY = 32;
+
+type Task = () => Promise<void>;
+
+/** Makes the replicas and coordinators of this node follow the image. */
+export class Publisher<P> implements MetadataPublisher {
+  readonly #replicas: ReplicaHost<P>;
+  readonly #coordinator: CoordinatorHost<P>;
+  readonly #topicConfigs: TopicConfigs;
+  readonly #logger: Logger;
+  readonly #nodeId: number;
+  readonly #concurrency: number;
+
+  constructor(dependencies: PublisherDependencies<P>, options: PublisherOptions) {
+    this.#replicas = dependencies.replicas;
+    this.#coordinator = dependencies.coordinator;
+    this.#topicConfigs = dependencies.topicConfigs;
+    this.#logger = dependencies.logger;
+    this.#nodeId = options.nodeId;
+    this.#concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
+  }
+
+  /**
+   * Deletions first: a name may come back at once with another id (E16). A partition that cannot be
+   * opened or removed is logged and left out; the others are served.
+   */
+  async apply(delta: MetadataDelta): Promise<void> {
+    await this.#run(delta.removedTopics.flatMap((topic) => this.#removals(topic)));
+    const changes = delta.changedTopics.flatMap((topic) =>
+      this.#changes(delta.image, delta.previous.topicsById.get(topic.topicId), topic),
+    );
+    await this.#run(changes);
+    for (const topic of delta.reconfiguredTopics) {
+      const { config, minInsyncReplicas } = this.#settings(delta.image, topic);
+      this.#replicas.updateConfig(topic, config, minInsyncReplicas);
+    }
+  }
+
+  #removals(topic: TopicImage): Task[] {
+    return topic.partitions
+      .filter((partition) => partition.replicas.includes(this.#nodeId))
+      .map(({ partitionIndex }) => async () => {
+        if (topic.name === GROUP_METADATA_TOPIC) this.#coordinator.onResignation(partitionIndex);
+        await this.#guard(topic.name, partitionIndex, "removed", () =>
+          this.#replicas.remove(topic.name, partitionIndex),
+        );
+      });
+  }
+
+  #changes(image: MetadataImage, before: TopicImage | undefined, topic: TopicImage): Task[] {
+    // Worked out once for a topic, however many partitions it has.
+    const settings = this.#settings(image, topic.name);
+    return topic.partitions.flatMap((partition) => {
+      const old = before?.partitions[partition.partitionIndex];
+      if (old === partition) return [];
+      if (partition.leader === this.#nodeId) {
+        return [() => this.#lead(topic, old, partition, settings)];
+      }
+      if (old?.leader === this.#nodeId) return [() => this.#resign(topic, partition)];
+      return [];
+    });
+  }
+
+  async #lead(
+    topic: TopicImage,
+    old: PartitionImage | undefined,
+    partition: PartitionImage,
+    settings: { readonly config: LogConfig; readonly minInsyncReplicas: number },
+  ): Promise<void> {
+    const { partitionIndex, leaderEpoch, partitionEpoch } = partition;
+    await this.#guard(topic.name, partitionIndex, "led", async () => {
+      const led = await this.#replicas.becomeLeader({
+        topic: topic.name,
+        partitionIndex,
+        topicId: topic.topicId,
+        leaderEpoch,
+        partitionEpoch,
+        replicas: [...partition.replicas],
+        isr: [...partition.isr],
+        ...settings,
+      });
+      const isNewLeader = old?.leader !== this.#nodeId || old.leaderEpoch !== leaderEpoch;
+      if (isNewLeader && topic.name === GROUP_METADATA_TOPIC) {
+        this.#coordinator.onLeadership(partitionIndex, leaderEpoch, led);
+      }
+    });
+  }
+
+  /** With one node that happens only before the node has opened anything: see `fenceReplicas`. */
+  #resign(topic: TopicImage, { partitionIndex }: PartitionImage): Promise<void> {
+    if (topic.name === GROUP_METADATA_TOPIC) this.#coordinator.onResignation(partitionIndex);
+    return Promise.resolve();
+  }
+
+  #settings(image: MetadataImage, topic: string) {
+    const effective = this.#topicConfigs.effective(topicOverrides(image, topic));
+    return { config: toLogConfig(effective), minInsyncReplicas: effective["min.insync.replicas"] };
+  }
+
+  async #guard(topic: string, partitionIndex: number, what: string, task: Task): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      // Handled: the partition answers errors by itself, and one bad disk must not stop the rest.
+      this.#logger.error({ topic, partitionIndex, err: error }, `partition could not be ${what}`);
+    }
+  }
+
+  async #run(tasks: readonly Task[]): Promise<void> {
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      for (let task = tasks[next++]; task !== undefined; task = tasks[next++]) await task();
+    };
+    await Promise.all(Array.from({ length: Math.min(this.#concurrency, tasks.length) }, worker));
+  }
+}
