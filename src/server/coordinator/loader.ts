@@ -3,8 +3,10 @@ import type { Logger } from "../../base/logger.ts";
 import type { Offload } from "../../base/offload.ts";
 import { KafkaError } from "../../protocol/errors.ts";
 import {
+  batchBaseOffset,
   batchNextOffset,
   batchSizeBytes,
+  isBatchCrcValid,
   isControl,
   isTransactional,
 } from "../../protocol/records/batch.ts";
@@ -78,6 +80,9 @@ class Progress {
 
   async replayBatch(bytes: Buffer, position: number): Promise<void> {
     const { log, logger, offload } = this.#dependencies;
+    if (!isBatchCrcValid(bytes, position)) {
+      throw new KafkaError("CORRUPT_MESSAGE", `checksum of ${batchBaseOffset(bytes, position)}`);
+    }
     if (isControl(bytes, position)) return;
     if (isTransactional(bytes, position)) {
       // Only a directory written by another broker can hold these until transactions are served here.

@@ -1,3 +1,4 @@
+import { KafkaError } from "../../protocol/errors.ts";
 import type { GroupMetadataValue } from "../../protocol/messages/internal/group-metadata.ts";
 import { type ClassicGroup, GroupDraft } from "./classic-group.ts";
 import type { GroupRecord } from "./group-records.ts";
@@ -30,9 +31,16 @@ function groupOf(groupId: string, value: GroupMetadataValue): ClassicGroup {
   group.protocolType = value.protocolType === "" ? null : value.protocolType;
   group.protocolName = value.protocol;
   for (const member of value.members) {
+    const { memberId, groupInstanceId } = member;
+    if (
+      group.members.has(memberId) ||
+      (groupInstanceId !== null && group.staticMembers.has(groupInstanceId))
+    ) {
+      throw new KafkaError("CORRUPT_MESSAGE", `group ${groupId} has a member twice`);
+    }
     group.add({
-      memberId: member.memberId,
-      groupInstanceId: member.groupInstanceId,
+      memberId,
+      groupInstanceId,
       clientId: member.clientId,
       clientHost: member.clientHost,
       rebalanceTimeoutMs:

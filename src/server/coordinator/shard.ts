@@ -125,7 +125,7 @@ export class Shard<State, Command, Rec> {
   /** Handles the command without an answer, after the load if one is running. */
   enqueue(command: Command): void {
     if (this.#phase === "active") {
-      this.#run({ command, ticket: null, timerKey: null });
+      this.#runUntilTaken(command);
     } else if (this.#phase === "loading" && this.#queued.length < MAX_QUEUED_COMMANDS) {
       this.#queued.push(command);
     }
@@ -191,7 +191,13 @@ export class Shard<State, Command, Rec> {
     this.#answerAfterLast(outcome.replies);
     const queued = this.#queued;
     this.#queued = [];
-    for (const command of queued) this.#run({ command, ticket: null, timerKey: null });
+    for (const command of queued) this.#runUntilTaken(command);
+  }
+
+  /** A deadline that is due at once: what the log refuses comes again. */
+  #runUntilTaken(command: Command): void {
+    this.#lastTicket += 1;
+    this.#run({ command, ticket: null, timerKey: `queued:${this.#lastTicket}` });
   }
 
   #run(staged: StagedCommand<Command>): void {

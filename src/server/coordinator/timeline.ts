@@ -22,6 +22,11 @@ export class Timeline {
     return this.#position;
   }
 
+  /** Off until the first position: a load below the high watermark is final as it goes. */
+  get isRecording(): boolean {
+    return this.#isRecording;
+  }
+
   /** Changes from now on belong to `position`, and may be rolled back. */
   advance(position: number): void {
     assert(position > this.#position, "positions of a timeline rise", () => ({
@@ -58,10 +63,7 @@ export class Timeline {
 
   /** Only TimelineMap calls it. */
   record(undo: () => void, settle: () => void): void {
-    if (!this.#isRecording) {
-      settle();
-      return;
-    }
+    assert(this.#isRecording, "changes are recorded at a position");
     this.#changes.push({ position: this.#position, undo, settle });
   }
 }
@@ -126,6 +128,10 @@ export class TimelineMap<K, V> {
   }
 
   #change(key: K, value: V | undefined): void {
+    if (!this.#timeline.isRecording) {
+      this.#put(key, value);
+      return;
+    }
     const old = this.#latest.get(key);
     const before = this.#before.get(key);
     if (before === undefined) this.#before.set(key, [old]);

@@ -68,6 +68,13 @@ describe("loading", () => {
     expect(await world.commit(2)).toEqual(["NOT_COORDINATOR"]);
   });
 
+  test("a batch whose checksum fails stops the load", async () => {
+    const log = new MemoryLog();
+    await (await GroupWorld.open({}, log)).commit(1);
+    log.batches[0]!.writeUInt8(log.batches[0]!.readUInt8(70) ^ 1, 70);
+    expect(await (await GroupWorld.open({}, log)).commit(2)).toEqual(["NOT_COORDINATOR"]);
+  });
+
   test("a damaged record stops the load; an unknown type does not", async () => {
     const log = new MemoryLog();
     const keyOfType = (type: number) => Buffer.from([0, type, 0, 1, 65]);
@@ -205,6 +212,18 @@ describe("the log", () => {
     expect(await world.heartbeat({ ...leader!, generationId: 77 })).toBe("ILLEGAL_GENERATION");
     await world.clock.advance(1_000);
     expect(await world.heartbeat(leader!)).toBe("UNKNOWN_MEMBER_ID");
+  });
+
+  test("that refuses the deletion of a topic's offsets is asked again", async () => {
+    const world = await GroupWorld.open();
+    await world.commit(1);
+    world.log.refusal = new KafkaError("NOT_ENOUGH_REPLICAS");
+    world.coordinator.onTopicsDeleted(["topic"]);
+    await world.clock.advance(2_000);
+    expect(await world.fetch()).toBe(1);
+    world.log.refusal = null;
+    await world.clock.advance(1_000);
+    expect(await world.fetch()).toBe(-1);
   });
 
   test("that does not commit in time ends the answer, not the commit", async () => {
