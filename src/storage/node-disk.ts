@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { resolve } from "node:path";
 import { assert } from "../base/assert.ts";
 import { type Clock, SystemClock } from "../base/clock.ts";
 import {
@@ -19,9 +20,12 @@ const MAX_SYNCS = 4;
 const MAX_VECTORS = 1024;
 /** Appends up to this size may be written synchronously: 5 µs against 41 for 16 KiB. */
 const SMALL_WRITE_BYTES = 128 * 1024;
-/** A synchronous write that takes longer has met writeback; it blocks the event loop … */
-const SLOW_WRITE_MS = 2;
-/** … so for this long all writes of that directory go through the thread pool. */
+/**
+ * A synchronous write that takes longer has met writeback, and blocks the event loop. (A busy
+ * processor makes up to 10 ms of it, and then the thread pool would be no faster.)
+ */
+const SLOW_WRITE_MS = 10;
+/** After one, all writes of that directory go through the thread pool for so long. */
 const SLOW_PAUSE_MS = 500;
 
 type Callback<T> = (error: NodeJS.ErrnoException | null, result: T) => void;
@@ -108,7 +112,7 @@ export class NodeDisk implements Disk {
       { files: LOCK_FILES, random: this.#random },
       { directory, procDirectory: fs.existsSync("/proc/self/fd") ? "/proc/self/fd" : null },
     );
-    const root = `${directory.replace(/\/+$/, "")}/`;
+    const root = resolve(directory);
     this.#lanes.set(root, new Lanes());
     return {
       release: async () => {
@@ -119,8 +123,9 @@ export class NodeDisk implements Disk {
   }
 
   #lanesOf(path: string): Lanes {
+    const absolute = resolve(path);
     for (const [root, lanes] of this.#lanes) {
-      if (path.startsWith(root)) return lanes;
+      if (absolute === root || absolute.startsWith(`${root}/`)) return lanes;
     }
     return this.#commonLanes;
   }
@@ -259,8 +264,8 @@ class NodeFile implements DiskFile {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#inUseCount > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenUnused = resolve;
+      await new Promise<void>((settle) => {
+        this.#whenUnused = settle;
       });
     }
     await closeDescriptor(this.#lanes, this.path, this.#descriptor);
@@ -315,7 +320,7 @@ function perform<T>(
   path: string,
   start: (done: Callback<T>) => void,
 ): Promise<T> {
-  return new Promise((resolve, reject) => {
+  return new Promise((settle, reject) => {
     const attempt = (): void => {
       try {
         start((error, result) => {
@@ -325,7 +330,7 @@ function perform<T>(
           }
           lane.leave();
           if (error) reject(translated(error, operation, path));
-          else resolve(result);
+          else settle(result);
         });
       } catch (error) {
         // Refused arguments (a zero byte in a path) are thrown, not called back.
@@ -338,13 +343,13 @@ function perform<T>(
 }
 
 async function closeDescriptor(lanes: Lanes, path: string, descriptor: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+  await new Promise<void>((settle, reject) => {
     lanes.operations.enter(() =>
       fs.close(descriptor, (error) => {
         lanes.operations.leave();
         // After EINTR the descriptor is closed all the same; closing again could hit another file.
         if (error && error.code !== "EINTR") reject(translated(error, "close", path));
-        else resolve();
+        else settle();
       }),
     );
   });

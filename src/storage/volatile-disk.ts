@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import {
@@ -55,7 +56,7 @@ export class VolatileDisk implements Disk {
       admit: (write: () => void) => this.#admit(write),
     };
     this.#roots = options.directories.map(
-      (path) => new VolatileRoot({ ...dependencies, owner }, path.replace(/\/+$/, "")),
+      (path) => new VolatileRoot({ ...dependencies, owner }, resolve(path)),
     );
   }
 
@@ -125,8 +126,10 @@ export class VolatileDisk implements Disk {
   }
 
   #locate(path: string): { root: VolatileRoot; names: string[] } | null {
+    // Other spellings of a path ("./data", "data") must not slip past the cache.
+    const absolute = resolve(path);
     for (const root of this.#roots) {
-      const names = namesBelow(root.path, path);
+      const names = namesBelow(root.path, absolute);
       if (names !== null) return { root, names };
     }
     return null;
@@ -141,11 +144,11 @@ export class VolatileDisk implements Disk {
   /** Runs `write` at once, or in turn when what is dirty has become less. */
   #admit(write: () => void): Promise<void> {
     const { capacityBytes } = this.#options;
-    return new Promise((resolve, reject) => {
+    return new Promise((settle, reject) => {
       const attempt = (): void => {
         try {
           write();
-          resolve();
+          settle();
         } catch (error) {
           reject(error instanceof Error ? error : new Error(String(error)));
         }

@@ -65,6 +65,15 @@ describe("VolatileDisk", () => {
     expect(await textOf(volatile(), "/data/logs/a")).toBe("durable");
   });
 
+  test("other spellings of a path do not slip past the cache", async () => {
+    const { volatile, inner } = await mounted();
+    const disk = volatile();
+    const file = await disk.open("/data//logs/./x/../a", { create: true });
+    await write(file, "cached");
+    expect(await textOf(disk, "/data/logs/a")).toBe("cached");
+    expect(await inner.list("/data/logs")).toEqual([]);
+  });
+
   test("a synced file without a synced name is gone; with it, it is there", async () => {
     const { volatile, inner } = await mounted();
     const disk = volatile();
