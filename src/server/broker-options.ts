@@ -1,7 +1,9 @@
 import type { LogManagerOptions } from "../storage/log-manager.ts";
 import type { BrokerConfig } from "./config-keys.ts";
-import { listenersOf } from "./config.ts";
+import { listenersOf, settingText } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
+import type { MetadataManagerOptions } from "./metadata/metadata-manager.ts";
+import { TopicConfigs } from "./metadata/topic-configs.ts";
 import type { ListenersOptions } from "./net/listeners.ts";
 
 // The only place that knows both Kafka's keys and what the parts call them.
@@ -42,5 +44,26 @@ export function listenersOptionsOf(config: BrokerConfig): ListenersOptions {
     maxConnectionsPerIp: config["max.connections.per.ip"],
     maxIdleMs: config["connections.max.idle.ms"].value,
     maxQueuedRequestBytes: config["queued.max.request.bytes"].value,
+  };
+}
+
+/** What topics inherit from the broker's settings. */
+export function topicConfigsOf(config: BrokerConfig): TopicConfigs {
+  return new TopicConfigs((key) => settingText(config, key));
+}
+
+export function metadataOptionsOf(config: BrokerConfig): Omit<MetadataManagerOptions, "onFailure"> {
+  return {
+    nodeId: config["node.id"],
+    defaults: {
+      numPartitions: config["num.partitions"],
+      replicationFactor: config["default.replication.factor"],
+      topicConfigs: topicConfigsOf(config),
+    },
+    internalTopics: {
+      offsetsPartitions: config["offsets.topic.num.partitions"],
+      offsetsReplicationFactor: config["offsets.topic.replication.factor"],
+      offsetsSegmentBytes: config["offsets.topic.segment.bytes"],
+    },
   };
 }

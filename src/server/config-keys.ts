@@ -132,7 +132,7 @@ const GROUP_KEYS = {
   "offset.metadata.max.bytes": int(4096, { min: 0 }, "The text that a commit may carry."),
   "offsets.topic.num.partitions": int(50, { min: 1 }, "Partitions of __consumer_offsets."),
   "offsets.topic.replication.factor": short(3, { min: 1 }, "Replicas of __consumer_offsets."),
-  "offsets.topic.segment.bytes": int(104857600, { min: 1 }, "Its segment size."),
+  "offsets.topic.segment.bytes": int(104857600, { min: 1048576 }, "Its segment size."),
   "offsets.topic.compression.codec": int(0, { min: 0, max: 0 }, "It is not compressed."),
   "offsets.retention.minutes": int(10080, { min: 1 }, "How long an empty group keeps offsets."),
   "offsets.retention.check.interval.ms": long(600000, { min: 1 }, "How often that is looked at."),

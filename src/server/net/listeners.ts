@@ -41,7 +41,7 @@ export class Listeners {
   readonly #connections = new Set<ClientConnection>();
   readonly #countByHost = new Map<string, number>();
   readonly #whenEmpty: (() => void)[] = [];
-  #sockets: { readonly listener: Listener; readonly config: ListenerConfig }[] = [];
+  readonly #bound = new Map<string, Listener>();
   #startRequest: StartRequest | null = null;
   readonly #whenServing: (() => void)[] = [];
   #nextConnection = 0;
@@ -53,61 +53,76 @@ export class Listeners {
     this.#budget = new MemoryBudget(options.maxQueuedRequestBytes);
   }
 
-  /** Where clients reach each listener; the ports are known once `bind` is done. */
+  /** Where clients reach each listener; those on port 0 are here once `bindFreePorts` is done. */
   get bound(): readonly BoundListener[] {
-    return this.#sockets.map(({ listener, config }) => ({
-      name: config.name,
-      host: config.advertisedHost,
-      port: config.advertisedPort === 0 ? listener.port : config.advertisedPort,
-    }));
+    return this.#options.listeners.flatMap((config) => {
+      const port = this.#bound.get(config.name)?.port ?? config.port;
+      if (port === 0) return [];
+      const { name, advertisedHost: host, advertisedPort } = config;
+      return [{ name, host, port: advertisedPort === 0 ? port : advertisedPort }];
+    });
   }
 
-  /** Takes the ports. Requests that come wait until `serve`. Throws ListenError. */
-  async bind(): Promise<void> {
-    for (const config of this.#options.listeners) {
+  /**
+   * Takes the ports that are free to choose: the broker registers itself with their numbers before it
+   * serves. Requests that come already wait. Throws ListenError.
+   */
+  bindFreePorts(): Promise<void> {
+    return this.#bind(this.#options.listeners.filter(({ port }) => port === 0));
+  }
+
+  /**
+   * Takes the other ports and begins to answer. Last of all: an open port says that the broker is
+   * ready. Throws ListenError.
+   */
+  async serve(startRequest: StartRequest): Promise<void> {
+    await this.#bind(this.#options.listeners.filter(({ port }) => port !== 0));
+    this.#startRequest = startRequest;
+    for (const start of this.#whenServing.splice(0)) start();
+  }
+
+  async #bind(configs: readonly ListenerConfig[]): Promise<void> {
+    for (const config of configs) {
       try {
         const listener = await this.#dependencies.net.listen(config, (connection) =>
           this.#accept(connection, config.name),
         );
-        this.#sockets.push({ listener, config });
+        this.#bound.set(config.name, listener);
       } catch (error) {
-        await this.#closePorts();
         throw listenError(config, error);
       }
     }
   }
 
-  /** Begins to answer requests. */
-  serve(startRequest: StartRequest): void {
-    this.#startRequest = startRequest;
-    for (const start of this.#whenServing.splice(0)) start();
-  }
-
-  /** Accepts no more connections and no more requests; those in work are answered. */
-  async stopAccepting(): Promise<void> {
+  /**
+   * Accepts no more connections and no more requests, and waits up to `timeoutMs` for what is in work to
+   * be answered.
+   */
+  async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
     for (const connection of [...this.#connections]) connection.drain();
-    await this.#closePorts();
+    await Promise.all([...this.#bound.values()].map((listener) => listener.close()));
+    await this.#empty(timeoutMs);
   }
 
-  /** Resolves when all connections have closed, or `timeoutMs` later, when it has closed the rest. */
+  /** The same, and closes what is left then. Idempotent. */
   async close(timeoutMs: number): Promise<void> {
-    await this.stopAccepting();
+    await this.drain(timeoutMs);
+    for (const connection of [...this.#connections]) connection.destroy();
+    await this.#empty(Infinity);
+  }
+
+  /** Resolves when there are no connections, or when the time is up. */
+  async #empty(timeoutMs: number): Promise<void> {
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
-      const timer = this.#dependencies.clock.after(timeoutMs, () => {
-        for (const connection of [...this.#connections]) connection.destroy();
-      });
+      const timer =
+        timeoutMs < Infinity ? this.#dependencies.clock.after(timeoutMs, resolve) : null;
       this.#whenEmpty.push(() => {
-        timer.cancel();
+        timer?.cancel();
         resolve();
       });
     });
-  }
-
-  async #closePorts(): Promise<void> {
-    const sockets = this.#sockets;
-    await Promise.all(sockets.map(({ listener }) => listener.close()));
   }
 
   #accept(connection: Connection, listenerName: string): void {

@@ -63,7 +63,7 @@ async function readBytes(socket: Socket, count: number): Promise<Buffer> {
 describe("over real sockets", () => {
   test("a port of 0 is advertised as the one that was bound", async () => {
     const { listeners } = listenersOn();
-    await listeners.bind();
+    await listeners.bindFreePorts();
     const [bound] = listeners.bound;
     expect(bound).toMatchObject({ name: "PLAINTEXT", host: "broker.example" });
     expect(bound!.port).toBeGreaterThan(0);
@@ -71,20 +71,20 @@ describe("over real sockets", () => {
 
   test("requests that come before the broker serves are answered once it does", async () => {
     const { listeners } = listenersOn();
-    await listeners.bind();
+    await listeners.bindFreePorts();
     const socket = await client(listeners.bound[0]!.port);
     socket.write(Buffer.concat([frame("one"), frame("two")]));
-    listeners.serve(echo);
+    await listeners.serve(echo);
     const answer = Buffer.concat([frame("one"), frame("two")]);
     expect(await readBytes(socket, answer.length)).toEqual(answer);
   });
 
   test("large answers are made as the client reads them, not all at once", async () => {
     const { listeners } = listenersOn();
-    await listeners.bind();
+    await listeners.bindFreePorts();
     const answerBytes = 256 * 1024;
     let startedCount = 0;
-    listeners.serve(() => {
+    await listeners.serve(() => {
       startedCount += 1;
       return { kind: "response", chunks: [Buffer.alloc(answerBytes, startedCount)] };
     });
@@ -108,18 +108,18 @@ describe("over real sockets", () => {
 
   test("a port in use is named, with what to do", async () => {
     const { listeners } = listenersOn();
-    await listeners.bind();
+    await listeners.bindFreePorts();
     const { port } = listeners.bound[0]!;
     const second = listenersOn({ listeners: [{ ...LOOPBACK, port }] });
-    await expect(second.listeners.bind()).rejects.toThrow(
+    await expect(second.listeners.serve(echo)).rejects.toThrow(
       `listener PLAINTEXT: 127.0.0.1:${port} is in use: stop the other process, or choose another port`,
     );
   });
 
   test("connections above max.connections.per.ip are refused, and a place that is free again is given", async () => {
     const { listeners, logger } = listenersOn({ maxConnectionsPerIp: 1 });
-    await listeners.bind();
-    listeners.serve(echo);
+    await listeners.bindFreePorts();
+    await listeners.serve(echo);
     const { port } = listeners.bound[0]!;
     const first = await client(port);
     first.write(frame("a"));
@@ -141,10 +141,10 @@ describe("over real sockets", () => {
 
   test("a stop answers what is in work, then closes; whoever is never answered is cut off in time", async () => {
     const { listeners } = listenersOn();
-    await listeners.bind();
+    await listeners.bindFreePorts();
     let answer: ((outcome: Outcome) => void) | null = null;
     const started = new Promise<void>((resolve) => {
-      listeners.serve((bytes) => {
+      void listeners.serve((bytes) => {
         if (bytes.toString() === "never") return new Promise(() => undefined);
         resolve();
         return new Promise((done) => (answer = done));

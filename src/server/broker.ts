@@ -1,0 +1,255 @@
+import { must } from "../base/assert.ts";
+import type { Uuid } from "../base/ids.ts";
+import type { Ports } from "../base/ports.ts";
+import { TimerQueue } from "../base/timer-queue.ts";
+import { RaftDriver } from "../raft/driver.ts";
+import { ReplicaManager } from "../replica/manager.ts";
+import type { Partition } from "../replica/partition.ts";
+import { LogManager } from "../storage/log-manager.ts";
+import {
+  groupOptionsOf,
+  listenersOptionsOf,
+  logManagerOptionsOf,
+  metadataOptionsOf,
+  topicConfigsOf,
+} from "./broker-options.ts";
+import type { BrokerConfig } from "./config-keys.ts";
+import { GROUP_METADATA_TOPIC, GroupCoordinator } from "./coordinator/group-coordinator.ts";
+import { partitionCoordinatorLog } from "./coordinator/partition-log.ts";
+import { Dispatcher } from "./dispatch.ts";
+import { createHandlers } from "./handlers.ts";
+import type { MetadataImage } from "./metadata/image.ts";
+import { MetadataManager } from "./metadata/metadata-manager.ts";
+import { Publisher } from "./metadata/publisher.ts";
+import { type BoundListener, Listeners } from "./net/listeners.ts";
+
+/** One node, from ports and settings. `start` and `close` are called once each. */
+export interface Broker {
+  /** Recovers logs and metadata, then opens the ports. Rejects when it cannot, and is closed then. */
+  start(): Promise<void>;
+  /** Where clients reach it. */
+  readonly listeners: readonly BoundListener[];
+  /** Known once it has started. */
+  readonly clusterId: string;
+  /** Answers what is in work, flushes, and marks the shutdown as clean. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface BrokerHooks {
+  /**
+   * The node can decide or keep nothing any more (R9, R12): the process must end, and soon. Without the
+   * hook it is only logged.
+   */
+  readonly onFatal?: (error: Error) => void;
+}
+
+/** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
+const DRAIN_TIMEOUT_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** The composition root. Production and simulator differ in `ports` only. */
+export function createBroker(
+  ports: Ports,
+  config: BrokerConfig,
+  hooks: BrokerHooks = {},
+): Promise<Broker> {
+  return Promise.resolve(new NodeBroker(ports, config, hooks));
+}
+
+class NodeBroker implements Broker {
+  readonly #ports: Ports;
+  readonly #config: BrokerConfig;
+  readonly #hooks: BrokerHooks;
+  readonly #listeners: Listeners;
+  /** What `close` has to undo, in the order in which it came to be. */
+  readonly #closers: (() => Promise<void>)[] = [];
+  #clusterId: string | null = null;
+  #starting: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | null = null;
+
+  constructor(ports: Ports, config: BrokerConfig, hooks: BrokerHooks) {
+    this.#ports = ports;
+    this.#config = config;
+    this.#hooks = hooks;
+    this.#listeners = new Listeners(ports, listenersOptionsOf(config));
+  }
+
+  get listeners(): readonly BoundListener[] {
+    return this.#listeners.bound;
+  }
+
+  get clusterId(): string {
+    return must(this.#clusterId, "the broker has started");
+  }
+
+  async start(): Promise<void> {
+    this.#starting = this.#open();
+    try {
+      await this.#starting;
+    } catch (error) {
+      await this.close().catch((failure: unknown) => {
+        this.#ports.logger.error({ error: failure }, "closing after a failed start");
+      });
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #open(): Promise<void> {
+    const { clock, logger, offload, random } = this.#ports;
+    const timers = new TimerQueue(clock);
+    this.#onClose(() => timers.close());
+    const logs = await this.#openLogs(timers);
+    const { clusterId } = logs;
+    const metadata = await this.#openMetadata(logs, timers);
+
+    // Resigned last: until then what is parked may still be answered.
+    this.#onClose(() => this.#listeners.close(CLOSE_TIMEOUT_MS));
+    const replicas = new ReplicaManager({ clock, logger, logs });
+    this.#onClose(() => replicas.close());
+    const coordinator = new GroupCoordinator(
+      {
+        clock,
+        random: random.fork("groups"),
+        logger,
+        offload,
+        partitionCount: () => partitionCountOf(metadata.image, GROUP_METADATA_TOPIC),
+      },
+      groupOptionsOf(this.#config),
+    );
+    this.#onClose(() => coordinator.close());
+
+    await this.#listeners.bindFreePorts();
+    this.#onClose(() => this.#listeners.drain(DRAIN_TIMEOUT_MS));
+    await this.#register({ logs, replicas, metadata, coordinator });
+    const handlers = createHandlers(
+      { replicas, metadata, coordinator, offload, logger, clusterId },
+      this.#config,
+    );
+    const dispatcher = new Dispatcher(handlers, logger);
+    await this.#listeners.serve((...request) => dispatcher.start(...request));
+  }
+
+  async #openLogs(timers: TimerQueue): Promise<LogManager> {
+    const { clock, disk, logger, random } = this.#ports;
+    const logs = await LogManager.open(
+      { disk, clock, random: random.fork("logs"), logger, timers },
+      logManagerOptionsOf(this.#config),
+    );
+    this.#clusterId = logs.clusterId;
+    logs.setDirectoryListener((path, error) => {
+      logger.error(
+        { path, error },
+        "a log directory is offline: its partitions are not served (R9)",
+      );
+      if (logs.directories.every(({ isOnline }) => !isOnline)) this.#fail(error);
+    });
+    return logs;
+  }
+
+  /** The metadata log lies in the first directory; what holds for this node is replayed when it resolves. */
+  async #openMetadata(logs: LogManager, timers: TimerQueue): Promise<MetadataManager> {
+    const { clock, disk, logger, random } = this.#ports;
+    let brokerEpoch = (): number | null => null;
+    this.#onClose(() => logs.close(brokerEpoch()));
+    const first = must(logs.directories[0], "there is a log directory");
+    const raft = await RaftDriver.open(
+      { disk, clock, logger, timers },
+      {
+        logDirectory: first.path,
+        nodeId: this.#config["node.id"],
+        directoryId: first.directoryId,
+      },
+    );
+    this.#onClose(() => raft.close());
+    const metadata = await MetadataManager.open(
+      { raft, random: random.fork("metadata"), timers, logger },
+      { ...metadataOptionsOf(this.#config), onFailure: (error) => this.#fail(error) },
+    );
+    this.#onClose(() => metadata.close());
+    brokerEpoch = () => metadata.brokerEpoch;
+    return metadata;
+  }
+
+  /** Tells the cluster of this process, and opens all that it leads. */
+  async #register(parts: Parts): Promise<void> {
+    const { logs, metadata, replicas, coordinator } = parts;
+    metadata.subscribe((_image, { removedTopics }) => {
+      coordinator.onTopicsDeleted(removedTopics.map(({ name }) => name));
+    });
+    const publisher = new Publisher<Partition>(
+      {
+        replicas,
+        coordinator: {
+          onLeadership: (partitionIndex, leaderEpoch, partition) =>
+            coordinator.onLeadership(
+              partitionIndex,
+              leaderEpoch,
+              partitionCoordinatorLog(partition),
+            ),
+          onResignation: (partitionIndex) => coordinator.onResignation(partitionIndex),
+        },
+        topicConfigs: topicConfigsOf(this.#config),
+        logger: this.#ports.logger,
+      },
+      { nodeId: this.#config["node.id"] },
+    );
+    await metadata.register({
+      broker: {
+        endPoints: this.#listeners.bound.map((listener) => ({ ...listener, securityProtocol: 0 })),
+        rack: this.#config["broker.rack"],
+        logDirs: logs.directories.map(({ directoryId }) => directoryId),
+        previousBrokerEpoch: logs.previousBrokerEpoch,
+      },
+      publisher,
+      directoryOf: (topic, partitionIndex) => directoryOf(logs, topic, partitionIndex),
+      storedPartitions: logs,
+    });
+  }
+
+  async #close(): Promise<void> {
+    // A start that fails closes by itself; one that is under way is let finish first.
+    await this.#starting.catch(() => undefined);
+    const failures: unknown[] = [];
+    for (const close of this.#closers.splice(0).reverse()) {
+      // The next start recovers what one part leaves; the rest is closed all the same.
+      await close().catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0)
+      throw new AggregateError(failures, "parts did not close as they should");
+  }
+
+  #onClose(close: () => Promise<void> | void): void {
+    this.#closers.push(async () => {
+      await close();
+    });
+  }
+
+  #fail(error: Error): void {
+    this.#ports.logger.fatal({ error }, "this node cannot go on");
+    this.#hooks.onFatal?.(error);
+  }
+}
+
+interface Parts {
+  readonly logs: LogManager;
+  readonly replicas: ReplicaManager;
+  readonly metadata: MetadataManager;
+  readonly coordinator: GroupCoordinator;
+}
+
+function partitionCountOf(image: MetadataImage, topic: string): number | null {
+  return image.topicsByName.get(topic)?.partitions.length ?? null;
+}
+
+/** The id of the directory that holds the partition's log; null when it is not open. */
+function directoryOf(logs: LogManager, topic: string, partitionIndex: number): Uuid | null {
+  const log = logs.log(topic, partitionIndex);
+  if (log === undefined) return null;
+  const directory = logs.directories.find(({ path }) => log.directory.startsWith(`${path}/`));
+  return must(directory, "a log lies in one of the directories").directoryId;
+}

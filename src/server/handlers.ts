@@ -1,0 +1,102 @@
+import type { Logger } from "../base/logger.ts";
+import type { Offload } from "../base/offload.ts";
+import type { ReplicaManager } from "../replica/manager.ts";
+import type { ApiHandler } from "./api-handler.ts";
+import type { BrokerConfig } from "./config-keys.ts";
+import type { GroupCoordinator } from "./coordinator/group-coordinator.ts";
+import { produceHandler } from "./handlers/00-produce.ts";
+import { fetchHandler } from "./handlers/01-fetch.ts";
+import { listOffsetsHandler } from "./handlers/02-list-offsets.ts";
+import { metadataHandler } from "./handlers/03-metadata.ts";
+import { offsetCommitHandler } from "./handlers/08-offset-commit.ts";
+import { offsetFetchHandler } from "./handlers/09-offset-fetch.ts";
+import { findCoordinatorHandler } from "./handlers/10-find-coordinator.ts";
+import { joinGroupHandler } from "./handlers/11-join-group.ts";
+import { heartbeatHandler } from "./handlers/12-heartbeat.ts";
+import { leaveGroupHandler } from "./handlers/13-leave-group.ts";
+import { syncGroupHandler } from "./handlers/14-sync-group.ts";
+import { apiVersionsHandler } from "./handlers/18-api-versions.ts";
+import { createTopicsHandler } from "./handlers/19-create-topics.ts";
+import { deleteTopicsHandler } from "./handlers/20-delete-topics.ts";
+import { initProducerIdHandler } from "./handlers/22-init-producer-id.ts";
+import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
+import { leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
+import type { MetadataManager } from "./metadata/metadata-manager.ts";
+import { ProducerIds } from "./metadata/producer-ids.ts";
+
+export interface HandlerDependencies {
+  readonly replicas: ReplicaManager;
+  readonly metadata: MetadataManager;
+  readonly coordinator: GroupCoordinator;
+  readonly offload: Offload;
+  readonly logger: Logger;
+  readonly clusterId: string;
+}
+
+/** Every API that this broker serves. What is here is advertised, and nothing else. */
+export function createHandlers(
+  dependencies: HandlerDependencies,
+  config: BrokerConfig,
+): readonly ApiHandler[] {
+  const handlers = [
+    ...dataHandlers(dependencies, config),
+    ...groupHandlers(dependencies),
+    ...metadataHandlers(dependencies, config),
+  ];
+  const { metadata, clusterId } = dependencies;
+  const versions = apiVersionsHandler({
+    handlers,
+    supportedFeatures: SUPPORTED_FEATURES,
+    finalizedFeatures: () => ({ epoch: metadata.image.offset, levels: metadata.image.features }),
+    clusterId,
+    nodeId: config["node.id"],
+  });
+  return [...handlers, versions];
+}
+
+function dataHandlers(
+  { replicas, offload }: HandlerDependencies,
+  config: BrokerConfig,
+): readonly ApiHandler[] {
+  return [
+    produceHandler({ replicas }),
+    fetchHandler({ replicas }, { fetchMaxBytes: config["fetch.max.bytes"] }),
+    listOffsetsHandler({ replicas, offload }),
+  ];
+}
+
+function groupHandlers({ metadata, coordinator }: HandlerDependencies): readonly ApiHandler[] {
+  const topics = topicLookup(() => metadata.image);
+  return [
+    offsetCommitHandler({ coordinator, topics }),
+    offsetFetchHandler({ coordinator, topics }),
+    findCoordinatorHandler({
+      coordinator,
+      ensureInternalTopic: (name) => metadata.ensureInternalTopic(name),
+      leaderEndpoint: (topic, partitionIndex, listenerName) =>
+        leaderEndPoint(metadata.image, { topic, partitionIndex }, listenerName),
+    }),
+    joinGroupHandler({ coordinator }),
+    heartbeatHandler({ coordinator }),
+    leaveGroupHandler({ coordinator }),
+    syncGroupHandler({ coordinator }),
+  ];
+}
+
+function metadataHandlers(
+  { metadata, logger, clusterId }: HandlerDependencies,
+  config: BrokerConfig,
+): readonly ApiHandler[] {
+  const producerIds = new ProducerIds(() => metadata.allocateProducerIds());
+  return [
+    metadataHandler({
+      metadata,
+      clusterId,
+      nodeId: config["node.id"],
+      isAutoCreationEnabled: config["auto.create.topics.enable"],
+    }),
+    createTopicsHandler({ metadata }),
+    deleteTopicsHandler({ metadata, isDeletionEnabled: config["delete.topic.enable"] }),
+    initProducerIdHandler({ producerIds, logger }),
+  ];
+}
