@@ -3,6 +3,7 @@ import type { Disk } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
+import { DirectoryError } from "../storage/log-manager.ts";
 import { Log, type LogConfig } from "../storage/log.ts";
 
 export interface MetadataLogPorts {
@@ -34,7 +35,8 @@ const METADATA_LOG_CONFIG: LogConfig = {
 
 /**
  * Opens the metadata log in the directory, or makes it. It is scanned whole, as after a crash: it is
- * small, and everything in it was acknowledged to somebody. Throws DiskError.
+ * small, and everything in it was acknowledged to somebody. Throws DiskError, and DirectoryError when
+ * it is damaged where it was durable (R10): nobody else has a copy yet.
  */
 export async function openMetadataLog(
   ports: MetadataLogPorts,
@@ -46,5 +48,15 @@ export async function openMetadataLog(
     config: METADATA_LOG_CONFIG,
     topicId: METADATA_TOPIC_ID,
   });
+  const { failure } = log;
+  if (failure !== null) {
+    await log.close();
+    throw new DirectoryError(
+      "DAMAGED_META",
+      `${directory} is damaged below what was synced (${failure.message}), and no other node has a ` +
+        "copy: restore it from a backup; without it the cluster's topics are unknown",
+      { cause: failure },
+    );
+  }
   return { log, directory };
 }

@@ -1,0 +1,89 @@
+import { SILENT_LOGGER } from "../../src/base/logger.ts";
+import { type Random, SeededRandom } from "../../src/base/random.ts";
+import { TimerQueue } from "../../src/base/timer-queue.ts";
+import { ProcessClock, SimClock } from "../../src/sim/sim-clock.ts";
+import { type ProcessDisk, SimDisk } from "../../src/sim/sim-disk.ts";
+
+export const LOG_DIRECTORY = "/data";
+
+/** What one process of the machine gets. */
+export interface SimProcess {
+  readonly disk: ProcessDisk;
+  readonly clock: ProcessClock;
+  readonly timers: TimerQueue;
+  readonly random: Random;
+}
+
+/** One machine on virtual time, whose processes can be killed and whose power can be cut. */
+export class SimWorld {
+  readonly clock = new SimClock();
+  readonly random: Random;
+  readonly disk: SimDisk;
+  #process: SimProcess | null = null;
+  #startCount = 0;
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+    this.disk = new SimDisk(
+      { clock: this.clock, random: this.random.fork("disk") },
+      { directories: [LOG_DIRECTORY], writebackAgeMs: 1_000 },
+    );
+  }
+
+  /** A new process; the one before must be dead. */
+  startProcess() {
+    const clock = new ProcessClock(this.clock);
+    const process = {
+      disk: this.disk.process(),
+      clock,
+      timers: new TimerQueue(clock),
+      random: this.random.fork(`process-${(this.#startCount += 1)}`),
+      logger: SILENT_LOGGER,
+    };
+    this.#process = process;
+    return process;
+  }
+
+  /** kill -9: what is in the page cache stays (R1). */
+  kill(): void {
+    this.#process?.disk.kill();
+    this.#process?.clock.kill();
+    this.#process = null;
+  }
+
+  /** kill -9, and the page cache goes as well. */
+  cutPower(): void {
+    this.kill();
+    this.disk.cutPower();
+  }
+
+  /** Runs the world until the promise settles. */
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settled = promise.finally(() => {
+      isSettled = true;
+    });
+    settled.catch(() => undefined);
+    await settle();
+    while (!isSettled) {
+      if ((await this.steps(1)) === 0) throw new Error("it will never settle");
+    }
+    return settled;
+  }
+
+  /** Runs at most so many events, each to its end, and says how many there were. */
+  async steps(maxCount: number): Promise<number> {
+    for (let count = 0; count < maxCount; count += 1) {
+      const event = this.clock.next();
+      if (event === null) return count;
+      event();
+      await settle();
+    }
+    return maxCount;
+  }
+}
+
+/** Lets all promises run that can. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
