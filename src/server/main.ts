@@ -24,7 +24,7 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
   const life = new Process({ clock: ports.clock, logger, volatileDisk });
   for (const { level, message } of notices) logger[level]({}, message);
   try {
-    const broker = await createBroker(ports, config);
+    const broker = await createBroker(ports, config, { onFatal: () => void life.fail() });
     life.watch(broker);
     await broker.start();
     sayStarted(logger, command, broker);
@@ -90,6 +90,11 @@ class Process {
     if (isPlain) logger.fatal({}, error.message);
     else logger.fatal({ error }, "the broker cannot start");
     await this.#exit(isBadConfiguration(error) ? EXIT_CODES.badConfiguration : EXIT_CODES.fatal);
+  }
+
+  /** The broker has said why it cannot go on. Nothing is closed: what is not on disk is lost (R9). */
+  async fail(): Promise<void> {
+    await this.#exit(EXIT_CODES.fatal);
   }
 
   async #onSignal(signal: string): Promise<void> {
