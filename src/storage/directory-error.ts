@@ -1,0 +1,34 @@
+import { DiskError } from "../base/disk.ts";
+
+export type DirectoryErrorCode =
+  "LOCKED" | "OTHER_NODE" | "OTHER_CLUSTER" | "NOT_WRITABLE" | "DAMAGED_META";
+
+/** A log directory that cannot be used as it is; the message names it and the way out. */
+export class DirectoryError extends Error {
+  override readonly name = "DirectoryError";
+  readonly code: DirectoryErrorCode;
+
+  constructor(code: DirectoryErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** What the disk's refusal means for a directory that is being opened. */
+export function asDirectoryError(directory: string, error: unknown): unknown {
+  if (!(error instanceof DiskError)) return error;
+  if (error.code === "EBUSY") {
+    return new DirectoryError(
+      "LOCKED",
+      `log directory ${directory} is in use by another running broker: stop that one, or give ` +
+        "log.dirs another directory",
+      { cause: error },
+    );
+  }
+  return new DirectoryError(
+    "NOT_WRITABLE",
+    `log directory ${directory} cannot be used (${error.message}): make it writable for this ` +
+      "user, or give log.dirs another directory",
+    { cause: error },
+  );
+}
