@@ -20,7 +20,8 @@ const KRAFT_VOTERS = 6;
 
 /** The format of the quorum itself: 1 names voters by id and directory (KIP-853). */
 const KRAFT_FEATURE_LEVEL = 1;
-const LEADER_CHANGE_VERSION = 1;
+/** 1 adds directory ids, but Kafka's own kafka-dump-log (4.3) reads every version as 0. */
+const LEADER_CHANGE_VERSION = 0;
 
 /**
  * The control batch that opens an epoch, as Kafka's leader writes it. What is committed in an epoch is
@@ -47,14 +48,10 @@ function leaderChange(leader: Voter, voters: readonly Voter[]): NewRecord {
   const value = codecFor(leaderChangeMessage, LEADER_CHANGE_VERSION).encode({
     version: LEADER_CHANGE_VERSION,
     leaderId: leader.nodeId,
-    voters: voters.map(voterIdAndDirectory),
-    grantingVoters: [voterIdAndDirectory(leader)],
+    voters: voters.map(({ nodeId }) => ({ voterId: nodeId })),
+    grantingVoters: [{ voterId: leader.nodeId }],
   });
   return { key: controlKey(LEADER_CHANGE), value };
-}
-
-function voterIdAndDirectory({ nodeId, directoryId }: Voter) {
-  return { voterId: nodeId, voterDirectoryId: directoryId };
 }
 
 function kraftVersion(): NewRecord {
@@ -68,8 +65,9 @@ function kraftVersion(): NewRecord {
 function kraftVoters(voters: readonly Voter[]): NewRecord {
   const value = codecFor(votersRecord, 0).encode({
     version: 0,
-    voters: voters.map((voter) => ({
-      ...voterIdAndDirectory(voter),
+    voters: voters.map(({ nodeId, directoryId }) => ({
+      voterId: nodeId,
+      voterDirectoryId: directoryId,
       // A lone node opens no controller port; voters that join later bring their own.
       endpoints: [],
       kRaftVersionFeature: { minSupportedVersion: 0, maxSupportedVersion: KRAFT_FEATURE_LEVEL },

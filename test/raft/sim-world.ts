@@ -59,16 +59,14 @@ export class SimWorld {
 
   /** Runs the world until the promise settles. */
   async run<T>(promise: Promise<T>): Promise<T> {
-    let isSettled = false;
-    const settled = promise.finally(() => {
-      isSettled = true;
-    });
-    settled.catch(() => undefined);
+    const outcomes: unknown[] = [];
+    const note = () => outcomes.push(null);
+    promise.then(note, note);
     await settle();
-    while (!isSettled) {
+    while (outcomes.length === 0) {
       if ((await this.steps(1)) === 0) throw new Error("it will never settle");
     }
-    return settled;
+    return promise;
   }
 
   /** Runs at most so many events, each to its end, and says how many there were. */
