@@ -177,7 +177,7 @@ export class VolatileDisk implements Disk {
     if (this.#isClosed || this.#isWritingBack || this.#writebackTimer !== null) return;
     const oldestMs = Math.min(...this.#roots.map((root) => root.dirtySinceMs()));
     if (oldestMs === Infinity || this.#options.ageMs === Infinity) return;
-    const delayMs = Math.max(0, oldestMs + this.#options.ageMs - this.#clock.nowMs());
+    const delayMs = Math.max(1, oldestMs + this.#options.ageMs - this.#clock.nowMs());
     this.#writebackTimer = this.#clock.after(delayMs, () => {
       this.#writebackTimer = null;
       void this.#writeBack();
@@ -192,10 +192,12 @@ export class VolatileDisk implements Disk {
     let hasMore = true;
     while (hasMore) {
       const isTight = this.#dirtyBytes > capacityBytes / 2;
-      const untilMs = isTight ? Infinity : this.#clock.nowMs() - ageMs;
+      const nowMs = this.#clock.nowMs();
+      // The same sum as when the timer was armed, or rounding could arm it again for no time at all.
+      const isOld = (sinceMs: number): boolean => isTight || sinceMs + ageMs <= nowMs;
       hasMore = false;
       for (const root of this.#roots) {
-        if (await root.maybeWriteBack(untilMs)) hasMore = true;
+        if (await root.maybeWriteBack(isOld)) hasMore = true;
       }
     }
     this.#isWritingBack = false;

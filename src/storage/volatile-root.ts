@@ -127,11 +127,10 @@ export class VolatileRoot {
     await this.#innerNames.run(() => this.#commit(changes, directory));
   }
 
-  /** Writes back what has been dirty since `untilMs` or before. Returns whether there was any. */
-  async maybeWriteBack(untilMs: number): Promise<boolean> {
-    const isOld = (sinceMs: number | null): boolean => sinceMs !== null && sinceMs <= untilMs;
+  /** Writes back what has been dirty since a time that is old. Returns whether there was any. */
+  async maybeWriteBack(isOld: (sinceMs: number) => boolean): Promise<boolean> {
     const files = [...this.#files.keys()].filter(
-      (file) => !file.hasFailed && isOld(file.dirtySinceMs),
+      ({ hasFailed, dirtySinceMs }) => !hasFailed && dirtySinceMs !== null && isOld(dirtySinceMs),
     );
     const changes = this.tree.journal.filter(({ atMs }) => isOld(atMs));
     if (this.#failure !== null || files.length + changes.length === 0) return false;
@@ -164,6 +163,8 @@ export class VolatileRoot {
   }
 
   async #flush(file: CachedFile, order: FlushOrder): Promise<void> {
+    // Its last user has closed it while others were flushed.
+    if (!this.#files.has(file)) return;
     await file.flush(order);
     if (file.openCount === 0 && !file.layers.isDirty) await this.#drop(file);
   }

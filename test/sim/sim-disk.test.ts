@@ -2,43 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Disk, DiskFile } from "../../src/base/disk.ts";
 import { loopTurn } from "../../src/base/clock.ts";
-import { SeededRandom } from "../../src/base/random.ts";
 import { SURVIVALS } from "../../src/sim/power-cut.ts";
-import { SimClock } from "../../src/sim/sim-clock.ts";
-import { SimDisk } from "../../src/sim/sim-disk.ts";
-
-const DIRECTORY = "/disk/logs";
-
-function world(seed: number, writebackAgeMs = Infinity) {
-  const clock = new SimClock();
-  const disk = new SimDisk(
-    { clock, random: new SeededRandom(seed) },
-    { directories: [DIRECTORY], writebackAgeMs },
-  );
-  /** Runs events until the promise settles. */
-  const run = async <T>(promise: Promise<T>): Promise<T> => {
-    const state = { isSettled: false };
-    const settled = promise.finally(() => {
-      state.isSettled = true;
-    });
-    settled.catch(() => undefined);
-    await loopTurn();
-    while (!state.isSettled) {
-      const event = clock.next();
-      if (event === null) throw new Error("the promise will never settle");
-      event();
-      await loopTurn();
-    }
-    return settled;
-  };
-  const steps = async (count: number): Promise<void> => {
-    for (let i = 0; i < count; i += 1) {
-      clock.next()?.();
-      await loopTurn();
-    }
-  };
-  return { clock, disk, run, steps };
-}
+import { DIRECTORY, diskWorld } from "./support/world.ts";
 
 async function contentOf(disk: Disk, name: string): Promise<string | null> {
   const names = await disk.list(DIRECTORY);
@@ -61,7 +26,7 @@ describe("SimDisk", () => {
   test("kill -9 keeps what the process wrote; a write in flight happens in part or not at all", async () => {
     const seen = new Set<string>();
     for (let seed = 0; seed < 30; seed += 1) {
-      const { disk, run } = world(seed);
+      const { disk, run } = diskWorld(seed);
       const process = disk.process();
       const file = await run(process.open(`${DIRECTORY}/a`, { create: true }));
       await run(file.writev([Buffer.from("written")], 0));
@@ -80,7 +45,7 @@ describe("SimDisk", () => {
     const survivals = new Set<string>();
     const contents = new Set<string>();
     for (let seed = 0; seed < 80; seed += 1) {
-      const { disk, run } = world(seed);
+      const { disk, run } = diskWorld(seed);
       const process = disk.process();
       const file = await run(durableFile(process, "a", "0".repeat(5000)));
       await run(file.writev([Buffer.alloc(20_000, "1")], 5000));
@@ -97,7 +62,7 @@ describe("SimDisk", () => {
   test("a name is durable only after syncDir", async () => {
     const outcomes = new Set<string>();
     for (let seed = 0; seed < 40; seed += 1) {
-      const { disk, run } = world(seed);
+      const { disk, run } = diskWorld(seed);
       const process = disk.process();
       await run(durableFile(process, "old", "old"));
       const file = await run(process.open(`${DIRECTORY}/new`, { create: true }));
@@ -118,7 +83,7 @@ describe("SimDisk", () => {
   test("a cut at any moment of a sync leaves the synced part whole", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(10_000), fc.nat(12), async (seed, count) => {
-        const { disk, run, steps } = world(seed);
+        const { disk, run, steps } = diskWorld(seed);
         const process = disk.process();
         const file = await run(durableFile(process, "a", "durable"));
         await run(file.writev([Buffer.from("-more")], 7));
@@ -135,7 +100,7 @@ describe("SimDisk", () => {
   });
 
   test("a lock is held by one process and freed by its death", async () => {
-    const { disk, run } = world(1);
+    const { disk, run } = diskWorld(1);
     const first = disk.process();
     await run(first.lock(DIRECTORY));
     await expect(run(disk.process().lock(DIRECTORY))).rejects.toThrow("EBUSY");
@@ -146,7 +111,7 @@ describe("SimDisk", () => {
   });
 
   test("the kernel writes back what is old without being asked", async () => {
-    const { disk, run, clock } = world(3, 100);
+    const { disk, run, clock } = diskWorld(3, 100);
     const process = disk.process();
     const file = await run(process.open(`${DIRECTORY}/a`, { create: true }));
     await run(file.writev([Buffer.alloc(10_000, "x")], 0));
