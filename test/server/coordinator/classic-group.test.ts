@@ -336,6 +336,15 @@ describe("sessions", () => {
     expect(await world.heartbeat(leader!)).toBe("UNKNOWN_MEMBER_ID");
   });
 
+  test("after a stall, a commit that has arrived and is not in the log yet counts as well", async () => {
+    const world = await GroupWorld.open();
+    const [leader] = await world.stableGroup(1);
+    world.clock.stall(15_000);
+    expect(await world.commit(1, leader)).toEqual(["NONE"]);
+    await world.clock.advance(1_000);
+    expect(await world.heartbeat(leader!)).toBe("NONE");
+  });
+
   test("a member that waits at a barrier cannot heartbeat, and is not judged for it", async () => {
     const world = await GroupWorld.open();
     const members = await world.stableGroup(2, { sessionTimeoutMs: 10_000 });
