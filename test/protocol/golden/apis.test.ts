@@ -3,7 +3,7 @@ import { apiByKey, APIS } from "../../../src/protocol/apis.ts";
 import { parseVersions } from "../../../src/protocol/schema.ts";
 import { checkVectors, grouped, report } from "./check.ts";
 import { isInScope, priorities } from "./priorities.ts";
-import { type ApiVector, readVectors } from "./vectors.ts";
+import { type ApiVector, IS_OWN_SET, readVectors } from "./vectors.ts";
 
 const priorityOf = priorities();
 
@@ -24,9 +24,8 @@ describe.each(["requests", "responses"] as const)("protocol-%s", (file) => {
     const vectors = byKey.get(api.key) ?? [];
     const { first, last } = parseVersions(message.versions);
     const versions = new Set(vectors.map(({ version }) => version));
-    expect([...versions].toSorted((a, b) => a - b)).toEqual(
-      Array.from({ length: last - first + 1 }, (_, index) => first + index),
-    );
+    const all = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    if (IS_OWN_SET) expect([...versions].toSorted((a, b) => a - b)).toEqual(all);
     counts.refused += checkVectors(message, vectors);
     counts.checked += vectors.length;
   });

@@ -98,8 +98,8 @@ export function report(
   leftOut: ReadonlyMap<string, number>,
 ): void {
   const lines = [
-    `${file}: ${counts.checked} vectors checked with 4 codecs each; ` +
-      `${counts.refused} of them hold an unsafe int64 and are refused by the shipped codecs`,
+    `${file}: ${counts.checked} vectors checked; ${counts.refused} of them hold an unsafe int64, ` +
+      "which the shipped codecs refuse",
     ...[...leftOut].map(([reason, count]) => `  left out: ${reason}: ${count} vectors`),
   ];
   process.stdout.write(`${lines.join("\n")}\n`);

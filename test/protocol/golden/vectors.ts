@@ -11,9 +11,13 @@ import {
   type Message,
 } from "../../../src/protocol/schema.ts";
 
+const OTHER_DIR = process.env["HOLDFAST_GOLDEN_DIR"];
+
+/** Whether these are the vectors of this repository, which cover every version of every message. */
+export const IS_OWN_SET = OTHER_DIR === undefined;
+
 /** Where the vectors are; another set of the same form may be tested with HOLDFAST_GOLDEN_DIR. */
-export const GOLDEN_DIR =
-  process.env["HOLDFAST_GOLDEN_DIR"] ?? fileURLToPath(new URL("../../golden", import.meta.url));
+export const GOLDEN_DIR = OTHER_DIR ?? fileURLToPath(new URL("../../golden", import.meta.url));
 
 /** A message of some version: its bytes and what they mean, as test/golden/README.md describes. */
 export interface Vector {
