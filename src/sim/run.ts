@@ -164,7 +164,9 @@ function planOf(random: Random): { plan: Plan; config: BrokerConfig } {
   const settings: Record<string, string> = {
     listeners: `PLAINTEXT://127.0.0.1:${PORT}`,
     "log.dirs": DIRECTORIES.slice(0, 1 + randomBelow(random, 2)).join(","),
-    "log.segment.bytes": String([1_048_576, 1_048_576, 65_536, 20_000][randomBelow(random, 4)]),
+    // Segments roll by time, and with large values by size: the smallest that is allowed is 1 MiB.
+    "log.segment.bytes": "1048576",
+    "log.roll.ms": String([604_800_000, 2000, 500][randomBelow(random, 3)]),
     "log.index.interval.bytes": String([4096, 500][randomBelow(random, 2)]),
     ...(flush === "1" ? { "log.flush.interval.messages": "1" } : {}),
   };
@@ -178,6 +180,7 @@ function planOf(random: Random): { plan: Plan; config: BrokerConfig } {
     consumerCount: 1 + randomBelow(random, 2),
     recordsEach: 60 + randomBelow(random, 150),
     crashCount: 1 + randomBelow(random, 4),
+    maxValueBytes: [100, 100, 3000, 40_000][randomBelow(random, 4)] ?? 100,
     mayCutPower,
     mayLose: mayCutPower && flush === "off",
   };

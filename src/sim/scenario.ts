@@ -19,6 +19,7 @@ export interface Plan {
   readonly producerCount: number;
   readonly consumerCount: number;
   readonly recordsEach: number;
+  readonly maxValueBytes: number;
   readonly crashCount: number;
   readonly mayCutPower: boolean;
   /** Unsynced acks and power cuts: acked records may be missing, and that is the expected result. */
@@ -82,7 +83,7 @@ export class Scenario {
   }
 
   #producers(topics: readonly TopicFacts[]): Promise<void>[] {
-    const { recordsEach: recordCount, producerCount, mayLose } = this.#plan;
+    const { recordsEach: recordCount, producerCount, maxValueBytes, mayLose } = this.#plan;
     return Array.from({ length: producerCount }, (_, index) => {
       const name = `producer-${index}`;
       const world: ProducerWorld = {
@@ -94,7 +95,7 @@ export class Scenario {
         connect: (clientId) => this.#connect(clientId),
       };
       const acks = index % 3 === 2 ? 1 : -1;
-      return new SimProducer(world, { name, acks, recordCount, mayLose }).run();
+      return new SimProducer(world, { name, acks, recordCount, maxValueBytes, mayLose }).run();
     });
   }
 

@@ -52,11 +52,14 @@ export interface ProducerOptions {
   readonly name: string;
   readonly acks: -1 | 1;
   readonly recordCount: number;
+  readonly maxValueBytes: number;
   /** Unsynced data may vanish: then sequence numbers may have to begin anew. */
   readonly mayLose: boolean;
 }
 
 interface Batch {
+  /** Lowest version of Produce that may carry it: zstd came with version 7 (KIP-110). */
+  readonly minVersion: number;
   readonly records: readonly SentRecord[];
   readonly baseSequence: number;
   readonly bytes: Buffer;
@@ -172,8 +175,7 @@ export class SimProducer {
   #record(lane: Lane): SentRecord {
     const { random, history } = this.#world;
     const order = lane.nextOrder++;
-    const size = randomBelow(random, 20) === 0 ? 3000 : 100;
-    const filler = random.bytes(randomBelow(random, size));
+    const filler = Buffer.alloc(randomBelow(random, this.#options.maxValueBytes), random.bytes(97));
     const identity = Buffer.from(`${this.#options.name}:${lane.key}:${order} `);
     const record = {
       key: randomBelow(random, 4) === 0 ? null : random.bytes(randomBelow(random, 10)),
@@ -189,15 +191,16 @@ export class SimProducer {
     const { random } = this.#world;
     const baseSequence = lane.nextSequence;
     lane.nextSequence += records.length;
+    const compression = COMPRESSIONS[randomBelow(random, COMPRESSIONS.length)] ?? "none";
     const bytes = buildBatch({
       records,
       timestampMs: this.#world.wallMs(),
       producerId: this.#producerId,
       producerEpoch: this.#producerEpoch,
       baseSequence,
-      compression: COMPRESSIONS[randomBelow(random, COMPRESSIONS.length)] ?? "none",
+      compression,
     });
-    return { records, baseSequence, bytes };
+    return { minVersion: compression === "zstd" ? 7 : 3, records, baseSequence, bytes };
   }
 
   async #newProducerId(client: SimClient): Promise<void> {
@@ -237,7 +240,9 @@ export class SimProducer {
     }
     this.#requestsInFlight += 1;
     try {
-      const version = client.version(APIS.produce, 3 + randomBelow(random, 11));
+      const minVersion = Math.max(...sent.map(({ batch }) => batch?.minVersion ?? 3));
+      const wanted = minVersion + randomBelow(random, 14 - minVersion);
+      const version = client.version(APIS.produce, wanted);
       const answer = await client.request(APIS.produce, version, {
         acks: this.#options.acks,
         timeoutMs: 30_000,
