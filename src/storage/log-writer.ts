@@ -171,7 +171,7 @@ export class LogWriter {
     await segment.create();
     this.#hasNewNames = true;
     // The one before takes no more: it is finished beside the writes to this one.
-    this.#requestFlush();
+    if (this.#segments.length > 1) this.#requestFlush();
   }
 
   #afterWrite(run: Run): void {

@@ -182,8 +182,9 @@ export class Log {
     return this.#writer.failure;
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
+  /** Where its segments begin, oldest first. */
+  get segmentBaseOffsets(): readonly number[] {
+    return this.#segments.map((segment) => segment.baseOffset);
   }
 
   /** One listener; a new one replaces it. */

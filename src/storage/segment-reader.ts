@@ -167,7 +167,8 @@ class BatchReader {
     while (this.#bytes.length - end >= BATCH_OVERHEAD) {
       this.#lastOffset = nextOffset - 1;
       this.#at = end;
-      this.#check();
+      // What follows is the next read's matter: the batches before are good.
+      if (this.#damage() !== null) break;
       const nextEnd = end + this.sizeBytes;
       if (nextEnd > this.#bytes.length || nextEnd - from > maxBytes) break;
       if (this.lastOffset >= limitOffset) break;
@@ -179,16 +180,20 @@ class BatchReader {
   }
 
   #check(): void {
+    const damage = this.#damage();
+    if (damage !== null) throw new MisplacedError(damage);
+  }
+
+  #damage(): string | null {
     const bytes = this.#bytes;
     const at = this.#at;
     const sizeBytes = bytes.length - at >= BATCH_OVERHEAD ? batchSizeBytes(bytes, at) : 0;
     if (sizeBytes < BATCH_OVERHEAD || this.position + sizeBytes > this.#endPosition) {
-      throw new MisplacedError(`the batch at position ${this.position} has no possible length`);
+      return `the batch at position ${this.position} has no possible length`;
     }
     const isOrdered =
       batchBaseOffset(bytes, at) > this.#lastOffset && batchLastOffsetDelta(bytes, at) >= 0;
-    if (batchMagic(bytes, at) !== MAGIC_V2 || !isOrdered) {
-      throw new MisplacedError(`there is no batch at position ${this.position}`);
-    }
+    if (batchMagic(bytes, at) === MAGIC_V2 && isOrdered) return null;
+    return `there is no batch at position ${this.position}`;
   }
 }
