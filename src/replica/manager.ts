@@ -5,7 +5,7 @@ import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { Mailbox, MailboxClosedError } from "../base/mailbox.ts";
 import { TimerQueue } from "../base/timer-queue.ts";
-import type { ErrorName } from "../protocol/errors.ts";
+import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { LogConfig } from "../storage/log.ts";
 import { type AckGroup, Deadlines } from "./delayed.ts";
 import { DelayedFetch, type FetchOptions, type FetchTopic } from "./delayed-fetch.ts";
@@ -19,6 +19,8 @@ export interface LogStore {
     config: LogConfig,
   ): Promise<PartitionLog>;
   deleteLog(topic: string, partitionIndex: number): Promise<void>;
+  /** What replication-offset-checkpoint held when this process started. */
+  checkpointedHighWatermark(topic: string, partitionIndex: number): number | undefined;
   /** Asked for what replication-offset-checkpoint is to hold. */
   setHighWatermarkSource(
     source: (topic: string, partitionIndex: number) => number | undefined,
@@ -71,8 +73,11 @@ export class ReplicaManager {
     this.#clock = dependencies.clock;
     this.#logger = dependencies.logger;
     this.#logs = dependencies.logs;
+    // A log that is open and not led yet keeps the mark that it was found with.
     this.#logs.setHighWatermarkSource(
-      (topic, partitionIndex) => this.partition(topic, partitionIndex)?.highWatermark,
+      (topic, partitionIndex) =>
+        this.partition(topic, partitionIndex)?.highWatermark ??
+        this.#logs.checkpointedHighWatermark(topic, partitionIndex),
     );
     this.#timers = new TimerQueue(dependencies.clock);
     const timing = { clock: dependencies.clock, timers: this.#timers };
@@ -138,7 +143,7 @@ export class ReplicaManager {
    * Opens (or recovers, or creates) the partition's log and leads it; for a partition that is led here
    * already, takes the newer epochs over. A topic of another id with the same name is removed first.
    * A log that cannot be opened leaves the partition offline (KAFKA_STORAGE_ERROR) and rejects with
-   * the log's DiskError.
+   * the log's error.
    */
   becomeLeader(assignment: LeaderAssignment): Promise<Partition> {
     return this.#change(assignment.topic, assignment.partitionIndex, async () => {
@@ -194,18 +199,21 @@ export class ReplicaManager {
   }
 
   async #open(assignment: LeaderAssignment): Promise<Partition> {
+    const { topic, partitionIndex } = assignment;
     let log: PartitionLog;
     try {
       log = await this.#logs.openLog(assignment, assignment.config);
     } catch (error) {
-      if (error instanceof DiskError) {
-        const { topic, partitionIndex } = assignment;
+      if (isStorageError(error)) {
         this.#logger.error({ topic, partitionIndex, err: error }, "partition is offline");
         this.#host(assignment, "offline");
       }
       throw error;
     }
-    const partition = new Partition(log, assignment, assignment, configOf(assignment));
+    // Read when it is open: what an older topic of the name had left is gone now.
+    const highWatermark = this.#logs.checkpointedHighWatermark(topic, partitionIndex) ?? 0;
+    const config = configOf(assignment);
+    const partition = new Partition(log, assignment, assignment, { ...config, highWatermark });
     // Closed while the log was opening: it must not acknowledge any more.
     if (this.#isClosed) partition.resign();
     this.#host(assignment, partition);
@@ -261,6 +269,14 @@ export class ReplicaManager {
       if (change.pendingCount === 0) this.#changes.delete(key);
     }
   }
+}
+
+/** Whether the disk is to blame, and not a bug of ours. */
+function isStorageError(error: unknown): boolean {
+  return (
+    error instanceof DiskError ||
+    (error instanceof KafkaError && error.errorName === "KAFKA_STORAGE_ERROR")
+  );
 }
 
 function onlineOf(partition: HostedPartition | undefined): Partition | undefined {

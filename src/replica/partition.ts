@@ -79,12 +79,15 @@ export class Partition implements AckSource {
   readonly #allAcks = new AckQueue();
   readonly #watchers = new Set<PartitionWatcher>();
 
-  /** Takes over the log and leads from now on. Only the manager calls it. */
+  /**
+   * Takes over the log and leads from now on; `highWatermark` is the one that was checkpointed. Only
+   * the manager calls it.
+   */
   constructor(
     log: PartitionLog,
     identity: { readonly topic: string; readonly partitionIndex: number; readonly topicId: Uuid },
     leadership: Leadership,
-    config: PartitionConfig,
+    start: PartitionConfig & { readonly highWatermark: number },
   ) {
     checkLeadership(leadership);
     this.topic = identity.topic;
@@ -92,10 +95,14 @@ export class Partition implements AckSource {
     this.topicId = identity.topicId;
     this.log = log;
     this.#leadership = leadership;
-    this.#config = config;
-    this.#isrSizes = isrSizesOf(leadership, config);
+    this.#config = start;
+    this.#isrSizes = isrSizesOf(leadership, start);
     this.#leaderEpochStartOffset = log.logEndOffset;
-    this.#highWatermark = log.logStartOffset;
+    // A power cut may have left the log shorter than the checkpoint says.
+    this.#highWatermark = Math.min(
+      Math.max(start.highWatermark, log.logStartOffset),
+      log.logEndOffset,
+    );
     log.setListener({
       onAdvance: () => this.#advance(),
       onFailure: (error) => this.#end(storageError(error)),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DiskError } from "../../src/base/disk.ts";
+import { KafkaError } from "../../src/protocol/errors.ts";
 import { batch, LOG_CONFIG, Node, OTHER_TOPIC_ID, stateOf, TOPIC_ID } from "./support.ts";
 
 describe("ReplicaManager", () => {
@@ -83,21 +84,29 @@ describe("ReplicaManager", () => {
     expect(node.replicas.partition("t", 1)).toBeUndefined();
   });
 
-  test("a log that cannot be opened leaves its partition offline, until it can be", async () => {
-    const node = new Node();
-    node.logs.openError = new DiskError("EIO", "/data/t-0", "open");
-    await expect(node.lead()).rejects.toBe(node.logs.openError);
-    expect(node.replicas.partition("t", 0)).toBeUndefined();
-    expect(node.replicas.find(node.replicas.topicByName("t"), 0, false)).toBe(
-      "KAFKA_STORAGE_ERROR",
-    );
-    node.logs.openError = null;
-    const partition = await node.lead();
-    expect(node.replicas.partition("t", 0)).toBe(partition);
-  });
+  test.each([
+    new DiskError("EIO", "/data/t-0", "open"),
+    new KafkaError("KAFKA_STORAGE_ERROR", "log directory /data cannot be used"),
+  ])(
+    "a log that cannot be opened (%s) leaves its partition offline, until it can be",
+    async (error) => {
+      const node = new Node();
+      node.logs.openError = error;
+      await expect(node.lead()).rejects.toBe(node.logs.openError);
+      expect(node.replicas.partition("t", 0)).toBeUndefined();
+      expect(node.replicas.find(node.replicas.topicByName("t"), 0, false)).toBe(
+        "KAFKA_STORAGE_ERROR",
+      );
+      node.logs.openError = null;
+      const partition = await node.lead();
+      expect(node.replicas.partition("t", 0)).toBe(partition);
+    },
+  );
 
   test("gives each partition's high watermark to the checkpoint, after it was closed too", async () => {
     const node = new Node();
+    node.logs.checkpoint.set("t-0", 2);
+    expect(node.logs.highWatermark("t", 0)).toBe(2);
     const partition = await node.lead();
     partition.append(batch(5), { requiredAcks: 1, origin: "client" });
     node.log().makeSafe(4);

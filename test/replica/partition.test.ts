@@ -8,7 +8,13 @@ const CLIENT_ALL = { requiredAcks: -1, origin: "client" } as const;
 const CLIENT_ONE = { requiredAcks: 1, origin: "client" } as const;
 
 function lead(
-  options: { log?: FakeLog; isr?: number[]; replicas?: number[]; minInsyncReplicas?: number } = {},
+  options: {
+    log?: FakeLog;
+    isr?: number[];
+    replicas?: number[];
+    minInsyncReplicas?: number;
+    highWatermark?: number;
+  } = {},
 ): { log: FakeLog; partition: Partition } {
   const log = options.log ?? new FakeLog();
   const { isr = [1], replicas = [1], minInsyncReplicas = 1 } = options;
@@ -16,7 +22,7 @@ function lead(
     log,
     { topic: "t", partitionIndex: 0, topicId: TOPIC_ID },
     assignmentOf({ isr, replicas }),
-    { log: LOG_CONFIG, minInsyncReplicas },
+    { log: LOG_CONFIG, minInsyncReplicas, highWatermark: options.highWatermark ?? 0 },
   );
   return { log, partition };
 }
@@ -150,6 +156,17 @@ describe("a partition's high watermark", () => {
     expect(partition.highWatermark).toBe(5);
     expect(partition.lastStableOffset).toBe(5);
     expect(partition.logEndOffset).toBe(7);
+  });
+
+  test("starts at its checkpoint where the ISR may not move it, but never beyond the log", () => {
+    const log = new FakeLog();
+    log.append(batch(5), { leaderEpoch: 0, origin: "client" });
+    log.makeSafe();
+    const underMin = { log, isr: [1], replicas: [1, 2], minInsyncReplicas: 2 };
+    expect(lead({ ...underMin, highWatermark: 3 }).partition.highWatermark).toBe(3);
+    expect(lead({ ...underMin, highWatermark: 9 }).partition.highWatermark).toBe(5);
+    log.logStartOffset = 4;
+    expect(lead({ ...underMin, highWatermark: 3 }).partition.highWatermark).toBe(4);
   });
 
   test("is not known before it covers what lay there when the epoch began", () => {

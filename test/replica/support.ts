@@ -66,7 +66,7 @@ export class ManualClock implements Clock {
   }
 
   afterPoll(callback: () => void): void {
-    this.after(0, callback);
+    setImmediate(callback);
   }
 
   get pendingCount(): number {
@@ -208,6 +208,7 @@ export class FakeLog implements PartitionLog {
 export class FakeLogStore implements LogStore {
   readonly logs = new Map<string, FakeLog>();
   readonly deleted: string[] = [];
+  readonly checkpoint = new Map<string, number>();
   /** Opening fails with this. */
   openError: Error | null = null;
   /** Opening waits for this. */
@@ -226,6 +227,10 @@ export class FakeLogStore implements LogStore {
     await Promise.resolve();
     this.deleted.push(`${topic}-${partitionIndex}`);
     this.logs.delete(`${topic}-${partitionIndex}`);
+  }
+
+  checkpointedHighWatermark(topic: string, partitionIndex: number): number | undefined {
+    return this.checkpoint.get(`${topic}-${partitionIndex}`);
   }
 
   setHighWatermarkSource(
@@ -286,9 +291,13 @@ export function batch(
   });
 }
 
-/** Lets all promises that can settle now do so. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Lets all promises that can settle now do so, also those behind a few turns of the loop. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
 }
 
 /** What has become of a promise by now. */
