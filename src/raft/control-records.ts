@@ -1,4 +1,4 @@
-import type { Uuid } from "../base/ids.ts";
+import { type Uuid, ZERO_UUID } from "../base/ids.ts";
 import { codecFor } from "../protocol/codec.ts";
 import {
   kraftVersionRecord,
@@ -48,10 +48,14 @@ function leaderChange(leader: Voter, voters: readonly Voter[]): NewRecord {
   const value = codecFor(leaderChangeMessage, LEADER_CHANGE_VERSION).encode({
     version: LEADER_CHANGE_VERSION,
     leaderId: leader.nodeId,
-    voters: voters.map(({ nodeId }) => ({ voterId: nodeId })),
-    grantingVoters: [{ voterId: leader.nodeId }],
+    voters: voters.map(voterOnly),
+    grantingVoters: [voterOnly(leader)],
   });
   return { key: controlKey(LEADER_CHANGE), value };
+}
+
+function voterOnly({ nodeId }: Voter) {
+  return { voterId: nodeId, voterDirectoryId: ZERO_UUID };
 }
 
 function kraftVersion(): NewRecord {

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { DiskError } from "../../src/base/disk.ts";
 import { type Uuid } from "../../src/base/ids.ts";
 import { randomBelow } from "../../src/base/random.ts";
 import { RaftDriver } from "../../src/raft/driver.ts";
 import { QuorumStateError, readQuorumState } from "../../src/raft/quorum-state.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftListener } from "../../src/raft/raft-client.ts";
-import { LOG_DIRECTORY, SimWorld } from "./sim-world.ts";
+import { breakable, LOG_DIRECTORY, SimWorld } from "./sim-world.ts";
 
 const DIRECTORY = `${LOG_DIRECTORY}/__cluster_metadata-0`;
 const OPTIONS = {
@@ -195,28 +194,13 @@ describe("the quorum of one", () => {
   test("R9: a failed sync commits nothing, is told once, and is final", async () => {
     const world = new SimWorld(7);
     const process = world.startProcess();
-    let isBroken = false;
-    const { disk } = process;
-    const breakable = new Proxy(disk, {
-      get: (target, key: keyof typeof disk) =>
-        key === "open"
-          ? async (...args: Parameters<typeof target.open>) => {
-              const file = await target.open(...args);
-              const datasync = () =>
-                isBroken
-                  ? Promise.reject(new DiskError("EIO", file.path, "datasync"))
-                  : file.datasync();
-              return { ...file, datasync };
-            }
-          : target[key].bind(target),
-    });
-    const driver = await world.run(RaftDriver.open({ ...process, disk: breakable }, OPTIONS));
+    const { disk, breakSyncs } = breakable(process.disk);
+    const driver = await world.run(RaftDriver.open({ ...process, disk }, OPTIONS));
     const recorder = new Recorder();
     await world.run(driver.start(recorder));
-    isBroken = true;
+    breakSyncs();
     const { committed } = driver.append(1, values("lost"));
     await expect(world.run(committed)).rejects.toMatchObject({ errorName: "KAFKA_STORAGE_ERROR" });
-    isBroken = false;
     expect(recorder.failures).toHaveLength(1);
     expect(recorder.values).toEqual([]);
     expect(() => driver.append(1, values("more"))).toThrow();

@@ -1,3 +1,4 @@
+import { type Disk, DiskError } from "../../src/base/disk.ts";
 import { SILENT_LOGGER } from "../../src/base/logger.ts";
 import { type Random, SeededRandom } from "../../src/base/random.ts";
 import { TimerQueue } from "../../src/base/timer-queue.ts";
@@ -79,6 +80,32 @@ export class SimWorld {
     }
     return maxCount;
   }
+}
+
+/** A disk whose syncs begin to fail when it is told to, as a dying device's do. */
+export function breakable(disk: Disk): { readonly disk: Disk; readonly breakSyncs: () => void } {
+  let isBroken = false;
+  const open: Disk["open"] = async (path, options) => {
+    const file = await disk.open(path, options);
+    const datasync = () =>
+      isBroken ? Promise.reject(new DiskError("EIO", path, "datasync")) : file.datasync();
+    return { ...file, datasync };
+  };
+  return {
+    disk: {
+      open,
+      rename: (from, to) => disk.rename(from, to),
+      remove: (path) => disk.remove(path),
+      mkdir: (path) => disk.mkdir(path),
+      list: (path) => disk.list(path),
+      syncDir: (path) => disk.syncDir(path),
+      statfs: (path) => disk.statfs(path),
+      lock: (path) => disk.lock(path),
+    },
+    breakSyncs: () => {
+      isBroken = true;
+    },
+  };
 }
 
 /** Lets all promises run that can. */
