@@ -108,7 +108,8 @@ async function offsetsPartitionInUse(dataDirectory: string): Promise<string> {
   for (const name of await readdir(dataDirectory)) {
     if (!name.startsWith("__consumer_offsets-")) continue;
     const directory = join(dataDirectory, name);
-    if ((await readFile(join(directory, "00000000000000000000.log"))).length > 0) return directory;
+    // A segment's file is made with its first record.
+    if ((await readdir(directory)).some((file) => file.endsWith(".log"))) return directory;
   }
   throw new Error("no partition of __consumer_offsets holds a record");
 }
