@@ -107,7 +107,8 @@ async function tryBatch(bytes: Buffer, offload: Offload, tally: Tally): Promise<
   }
 }
 
-function maybeFixCrc(random: Random, mutated: Buffer): Buffer {
+/** Three in four get their length, base offset and checksum put right as far as that makes sense. */
+export function maybeFixCrc(random: Random, mutated: Buffer): Buffer {
   if (mutated.length <= BATCH_OVERHEAD || randomBelow(random, 4) >= CRC_FIXED_IN_FOUR) {
     return mutated;
   }

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { InlineOffload } from "../../src/server/offload.ts";
 import { fuzzBatches, loadBatches } from "./batches.ts";
+import { fuzzBroker } from "./brokers.ts";
 import { fuzzCodecs, warmUp } from "./codecs.ts";
 import { settledHeapBytes } from "./memory.ts";
 import { formatCounts, Tally } from "./tally.ts";
@@ -9,11 +10,12 @@ import { loadGroups } from "./vectors.ts";
 /**
  * npm run fuzz -- [--frames N] [--seed S] [--start I]
  *
- * Mutated golden vectors against the codecs and the record batches. Whatever comes in, out comes a
- * value or a typed error, within bounded memory. Exit code 1 on anything else.
- * `--start I --frames 1` runs one frame again.
+ * Mutated golden vectors against the codecs, the record batches, and a live broker. Whatever comes in,
+ * out comes a value or a typed error, within bounded memory; the broker answers, or closes the
+ * connection, and lives. Exit code 1 on anything else. `--start I --frames 1` runs frame I again.
  */
 const BATCH_SHARE = 0.15;
+const BROKER_SHARE = 0.03;
 const MAX_GROWTH = 1.1;
 /** What --frames 1000000 promises for every version of every API. */
 const MIN_FRAMES_PER_MILLION = 1000;
@@ -53,14 +55,24 @@ async function run(frames: number, seed: string, start: number): Promise<number>
   }
   const before = await settledHeapBytes();
   const batchFrames = Math.round(frames * BATCH_SHARE);
+  const brokerFrames = isRerun ? 0 : Math.round(frames * BROKER_SHARE);
   const codecs = new Tally();
-  fuzzCodecs(groups, codecs, { seed, start, count: frames - batchFrames });
+  fuzzCodecs(groups, codecs, { seed, start, count: frames - batchFrames - brokerFrames });
   report("codecs", codecs);
   const records = new Tally();
   await fuzzBatches(batches, records, offload, { seed, start, count: batchFrames });
   report("record batches", records);
   const after = await settledHeapBytes();
-  const violations = [...codecs.violations, ...records.violations];
+  const live = new Tally();
+  if (brokerFrames > 0) {
+    try {
+      await fuzzBroker(groups, live, { seed, count: brokerFrames });
+    } catch (error) {
+      live.violation(`the broker stopped: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+    report("broker", live);
+  }
+  const violations = [...codecs.violations, ...records.violations, ...live.violations];
   if (!isRerun) violations.push(...shortfalls(codecs, frames, before, after));
   const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
   console.log(`heap after a forced GC: ${mib(before)} MiB before, ${mib(after)} MiB after`);

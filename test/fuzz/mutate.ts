@@ -289,7 +289,7 @@ function applyEdits(bytes: Buffer, edits: readonly Edit[]): Buffer {
 }
 
 export function pick<T>(random: Random, from: readonly T[]): T {
-  return must(from[randomBelow(random, from.length)], "in range");
+  return from[randomBelow(random, from.length)] as T; // May be null; the index is in range.
 }
 
 export function uvarint(value: number): Buffer {
