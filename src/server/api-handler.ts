@@ -14,8 +14,8 @@ export interface RequestContext {
   readonly connectionId: string;
   readonly listenerName: string;
   /**
-   * Runs `callback` once when the connection has closed, at once if it has. Whoever parks a request
-   * registers here what frees it: an answer to a closed connection is dropped anyway.
+   * Runs `callback` once when the connection has closed or the broker stops, at once if it has. Whoever
+   * parks a request that may go unanswered registers here what frees it.
    */
   onClose(callback: () => void): void;
 }

@@ -107,10 +107,12 @@ class NodeBroker implements Broker {
     const { clusterId } = logs;
     const metadata = await this.#openMetadata(logs, timers);
 
-    // Resigned last: until then what is parked may still be answered.
+    // A stop, from below: no new requests; groups answer what they have parked; appends get their
+    // acknowledgements; only then do partitions refuse, and whoever is left is cut off.
     this.#onClose(() => this.#listeners.close(CLOSE_TIMEOUT_MS));
     const replicas = new ReplicaManager({ clock, logger, logs });
     this.#onClose(() => replicas.close());
+    this.#onClose(() => this.#listeners.drained(DRAIN_TIMEOUT_MS));
     const coordinator = new GroupCoordinator(
       {
         clock,
@@ -124,7 +126,7 @@ class NodeBroker implements Broker {
     this.#onClose(() => coordinator.close());
 
     await this.#listeners.bindFreePorts();
-    this.#onClose(() => this.#listeners.drain(DRAIN_TIMEOUT_MS));
+    this.#onClose(() => this.#listeners.stop());
     await this.#register({ logs, replicas, metadata, coordinator });
     const handlers = createHandlers(
       { replicas, metadata, coordinator, offload, logger, clusterId },

@@ -113,9 +113,13 @@ export class ClientConnection implements ConnectionInfo {
     this.#watchIdle(this.#maxIdleMs);
   }
 
-  /** Takes no more requests and closes when those in work are answered. */
+  /**
+   * Takes no more requests and closes when those in work are answered. What is parked and can be let go
+   * of (a Fetch that waits for data) is, as if the connection had closed already.
+   */
   drain(): void {
     this.#stopReading();
+    this.#letGo();
     this.#maybeEnd();
   }
 
@@ -179,7 +183,7 @@ export class ClientConnection implements ConnectionInfo {
     this.#bytesInWork += frame.length;
     this.#dependencies.budget.take(frame.length);
     const outcome = this.#dependencies.startRequest(frame, this, (callback) => {
-      if (this.#state === "closed") callback();
+      if (this.#state !== "open") callback();
       else if (slot.outcome === null) (slot.closeCallbacks ??= []).push(callback);
     });
     if (outcome instanceof Promise) void outcome.then((value) => this.#finish(slot, value));
@@ -288,13 +292,17 @@ export class ClientConnection implements ConnectionInfo {
     this.#state = "closed";
     this.#idleTimer?.cancel();
     this.#dropWaiting();
-    for (const slot of this.#slots) {
+    this.#letGo();
+    this.#slots.length = 0;
+    this.#dependencies.onClosed();
+  }
+
+  #letGo(): void {
+    for (const slot of [...this.#slots]) {
       const callbacks = slot.closeCallbacks ?? [];
       slot.closeCallbacks = null;
       for (const callback of callbacks) callback();
     }
-    this.#slots.length = 0;
-    this.#dependencies.onClosed();
   }
 
   #watchIdle(delayMs: number): void {

@@ -94,35 +94,31 @@ export class Listeners {
     }
   }
 
-  /**
-   * Accepts no more connections and no more requests, and waits up to `timeoutMs` for what is in work to
-   * be answered.
-   */
-  async drain(timeoutMs: number): Promise<void> {
+  /** Accepts no more connections and no more requests; what is in work is still answered. */
+  async stop(): Promise<void> {
     this.#isDraining = true;
     for (const connection of [...this.#connections]) connection.drain();
     await Promise.all([...this.#bound.values()].map((listener) => listener.close()));
-    await this.#empty(timeoutMs);
   }
 
-  /** The same, and closes what is left then. Idempotent. */
-  async close(timeoutMs: number): Promise<void> {
-    await this.drain(timeoutMs);
-    for (const connection of [...this.#connections]) connection.destroy();
-    await this.#empty(Infinity);
-  }
-
-  /** Resolves when there are no connections, or when the time is up. */
-  async #empty(timeoutMs: number): Promise<void> {
+  /** After `stop`: resolves when everything is answered, or `timeoutMs` later. */
+  async drained(timeoutMs: number): Promise<void> {
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
-      const timer =
-        timeoutMs < Infinity ? this.#dependencies.clock.after(timeoutMs, resolve) : null;
+      const timer = this.#dependencies.clock.after(timeoutMs, resolve);
       this.#whenEmpty.push(() => {
-        timer?.cancel();
+        timer.cancel();
         resolve();
       });
     });
+  }
+
+  /** Stops, waits for what is in work for up to `timeoutMs`, and closes the rest. Idempotent. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.stop();
+    await this.drained(timeoutMs);
+    for (const connection of [...this.#connections]) connection.destroy();
+    await this.drained(timeoutMs);
   }
 
   #accept(connection: Connection, listenerName: string): void {

@@ -178,6 +178,16 @@ describe("reading stops", () => {
   });
 });
 
+test("a drain lets go of what is parked and may go unanswered", async () => {
+  const { connection, client, onClose, answer } = setUp();
+  connection.send(frame("fetch"), frame("produce"));
+  onClose.get("fetch")!(() => void answer("fetch", { kind: "none" }));
+  client.drain();
+  await answer("produce");
+  expect(connection.text).toBe("<produce>");
+  expect(connection.isEnded).toBe(true);
+});
+
 describe("a connection is closed", () => {
   test.each([
     ["a frame above socket.request.max.bytes", frame(Buffer.alloc(101)), "101 bytes"],
