@@ -179,7 +179,8 @@ export class Shard<State, Command, Rec> {
 
   #activate(endOffset: number, recordCount: number): void {
     this.#phase = "active";
-    this.#logger.info({ recordCount, endOffset }, "coordinator loaded");
+    // Not for every start's reader: there are 50 of them.
+    this.#logger.debug({ recordCount, endOffset }, "coordinator loaded");
     if (this.#timeline.position > 0) {
       // Records above the high watermark are in the state: no answer may rest on them yet.
       this.#track(this.#timeline.position, [], this.#log.whenCommitted(endOffset));
