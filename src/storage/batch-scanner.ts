@@ -15,6 +15,8 @@ import {
 } from "../protocol/records/batch.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
+/** How far indexes can reach. */
+const MAX_RELATIVE_OFFSET = 0x7fffffff;
 /** Long work runs in slices (design.md, section 2); the clock is looked at once in so many batches. */
 const SLICE_MS = 5;
 const BATCHES_PER_LOOK = 64;
@@ -22,12 +24,19 @@ const BATCHES_PER_LOOK = 64;
 export interface ScanOptions {
   readonly startPosition: number;
   readonly endPosition: number;
-  /** The first batch may not begin below this offset, nor any batch below the end of its predecessor. */
+  /** The segment's base offset; no batch may begin below it, nor below the end of its predecessor. */
   readonly minOffset: number;
   /** The same for leader epochs, which never fall in a log. */
   readonly minLeaderEpoch: number;
   /** Whether checksums are verified, not only headers. */
   readonly checksCrc: boolean;
+  /**
+   * A gap between two batches is damage if it reaches beyond this offset: only compaction leaves gaps,
+   * and only below the recovery point. It guards the base offset, which no checksum covers.
+   */
+  readonly gaplessFrom?: number;
+  /** How much is read at a time; default 1 MiB. Less where the scan is expected to end soon. */
+  readonly chunkBytes?: number;
 }
 
 export interface ScanResult {
@@ -53,9 +62,10 @@ export async function scanBatches(
   visit: BatchVisitor,
 ): Promise<ScanResult> {
   let position = options.startPosition;
-  let nextOffset = options.minOffset;
+  const { minOffset, checksCrc, gaplessFrom = Infinity } = options;
+  let nextOffset = minOffset;
   let leaderEpoch = options.minLeaderEpoch;
-  let chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, remaining(position, options)));
+  let chunk = Buffer.allocUnsafe(firstChunkBytes(options));
   const slices = new Slices(clock);
   while (position < options.endPosition) {
     const wantedBytes = Math.min(chunk.length, remaining(position, options));
@@ -68,7 +78,8 @@ export async function scanBatches(
         return { endPosition: position + at, nextOffset, damage: fit.reason };
       }
       if (fit.kind === "more") break;
-      const damage = batchDamage(bytes, at, { nextOffset, leaderEpoch }, options.checksCrc);
+      const before = { minOffset, nextOffset, leaderEpoch, gaplessFrom };
+      const damage = batchDamage(bytes, at, before, checksCrc);
       if (damage !== null) return { endPosition: position + at, nextOffset, damage };
       nextOffset = batchNextOffset(bytes, at);
       leaderEpoch = batchLeaderEpoch(bytes, at);
@@ -94,13 +105,22 @@ export async function scanBatches(
 function batchDamage(
   bytes: Buffer,
   at: number,
-  before: { readonly nextOffset: number; readonly leaderEpoch: number },
+  before: {
+    readonly minOffset: number;
+    readonly nextOffset: number;
+    readonly leaderEpoch: number;
+    readonly gaplessFrom: number;
+  },
   checksCrc: boolean,
 ): string | null {
   if (batchMagic(bytes, at) !== MAGIC_V2) return "the format of a batch is not 2";
   if (batchLastOffsetDelta(bytes, at) < 0) return "a batch ends before it begins";
-  if (batchBaseOffset(bytes, at) < before.nextOffset) return "the offsets of batches do not rise";
-  if (batchLastOffset(bytes, at) >= Number.MAX_SAFE_INTEGER) return "an offset is impossible";
+  const baseOffset = batchBaseOffset(bytes, at);
+  if (baseOffset < before.nextOffset) return "the offsets of batches do not rise";
+  if (baseOffset > Math.max(before.nextOffset, before.gaplessFrom)) return "offsets are missing";
+  if (batchLastOffset(bytes, at) - before.minOffset > MAX_RELATIVE_OFFSET) {
+    return "an offset is too far from the segment's base offset";
+  }
   if (batchLeaderEpoch(bytes, at) < before.leaderEpoch) return "the leader epoch of a batch falls";
   if (checksCrc && !isBatchCrcValid(bytes, at)) return "the checksum of a batch is wrong";
   return null;
@@ -123,6 +143,10 @@ function batchFit(bytes: Buffer, at: number, restBytes: number): Fit {
   }
   if (sizeBytes > restBytes) return { kind: "damaged", reason: "a batch is cut off" };
   return sizeBytes > bytes.length - at ? MORE : { kind: "whole", sizeBytes };
+}
+
+function firstChunkBytes(options: ScanOptions): number {
+  return Math.min(options.chunkBytes ?? CHUNK_BYTES, remaining(options.startPosition, options));
 }
 
 function remaining(position: number, options: ScanOptions): number {

@@ -1,3 +1,5 @@
+import { DamagedFileError } from "./checkpoint.ts";
+
 const FIRST_ENTRY_COUNT = 64;
 
 /** The entries of an index as they lie in its file, growing, and how many of them the file has. */
@@ -19,9 +21,12 @@ export class IndexBytes {
     return new IndexBytes(entryBytes, Buffer.alloc(0), 0);
   }
 
-  /** The whole entries of a file's content, taken to be stored. A part of an entry at the end is cut. */
+  /** A file's content, taken to be stored. Throws DamagedFileError when an entry is cut off. */
   static decode(entryBytes: number, content: Buffer): IndexBytes {
-    return new IndexBytes(entryBytes, content, Math.floor(content.length / entryBytes));
+    if (content.length % entryBytes !== 0) {
+      throw new DamagedFileError("the last entry of the index is cut off");
+    }
+    return new IndexBytes(entryBytes, content, content.length / entryBytes);
   }
 
   get entryCount(): number {

@@ -355,7 +355,7 @@ export class Log {
     const active = this.#active;
     if (this.failure !== null || !active.isCreated) return;
     try {
-      if (active.sizeBytes > 0) await active.storeIndexes(true);
+      if (active.sizeBytes > 0) await active.storeIndexes(true, true);
       await this.#writeSnapshot();
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
@@ -363,7 +363,7 @@ export class Log {
     }
   }
 
-  /** Neither this nor the indexes are synced: a power cut after a clean stop costs a scan, no more. */
+  /** Not synced: if a power cut after the stop damages it, the next start scans more, no harm done. */
   async #writeSnapshot(): Promise<void> {
     if (this.#snapshotOffset === this.#logEndOffset) return;
     const path = `${this.directory}/${offsetFileName(this.#logEndOffset, ".snapshot")}`;

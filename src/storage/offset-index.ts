@@ -26,11 +26,15 @@ export class OffsetIndex {
     return new OffsetIndex(baseOffset, IndexBytes.empty(ENTRY_BYTES));
   }
 
-  /** From a file's content. Throws DamagedFileError unless entries rise and lie below `endPosition`. */
+  /**
+   * From a file's content. Throws DamagedFileError unless entries rise and lie below `endPosition`;
+   * an index that Kafka had preallocated with zeros when it was killed is refused as well.
+   */
   static decode(baseOffset: number, content: Buffer, endPosition: number): OffsetIndex {
-    const bytes = IndexBytes.decode(ENTRY_BYTES, withoutPreallocation(content));
+    const bytes = IndexBytes.decode(ENTRY_BYTES, content);
     const index = new OffsetIndex(baseOffset, bytes);
-    let last: OffsetPosition = { offset: baseOffset - 1, position: -1 };
+    // The first batch of a segment has no entry.
+    let last: OffsetPosition = { offset: baseOffset - 1, position: 0 };
     for (let i = 0; i < bytes.entryCount; i += 1) {
       const entry = index.entry(i);
       if (entry.offset <= last.offset || entry.position <= last.position) {
@@ -90,13 +94,4 @@ export class OffsetIndex {
     }
     return low === 0 ? null : this.entry(low - 1);
   }
-}
-
-/** Kafka preallocates active indexes with zeros: no entry but the first can be all zero. */
-function withoutPreallocation(content: Buffer): Buffer {
-  let end = content.length - (content.length % ENTRY_BYTES);
-  while (end >= ENTRY_BYTES && content.readBigUInt64BE(end - ENTRY_BYTES) === 0n) {
-    end -= ENTRY_BYTES;
-  }
-  return content.subarray(0, end);
 }

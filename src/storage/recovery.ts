@@ -2,7 +2,6 @@ import { must } from "../base/assert.ts";
 import type { DiskError, DiskFile } from "../base/disk.ts";
 import {
   batchBaseOffset,
-  batchLastOffset,
   batchLeaderEpoch,
   batchMagic,
   batchMaxTimestamp,
@@ -144,10 +143,13 @@ class Recovery {
     const { disk, clock } = this.#dependencies;
     const sizeBytes = await file.size();
     const segment = Segment.inactive(this.#dependencies, this.#segmentOptions(baseOffset));
-    const indexes = await loadIndexes(disk, segment.indexPaths, baseOffset, sizeBytes);
+    const indexes = await loadIndexes({ disk, file, clock }, segment.indexPaths, {
+      baseOffset,
+      logBytes: sizeBytes,
+      intervalBytes: segment.indexIntervalBytes,
+    });
     if (indexes === null) return null;
     const entry = indexes.offsets.last();
-    let isEntryRight = entry === null;
     let leaderEpoch = epochs.latestEpoch;
     const scan = await scanBatches(
       { file, clock },
@@ -158,14 +160,12 @@ class Recovery {
         minLeaderEpoch: -1,
         checksCrc: true,
       },
-      (bytes, at, position) => {
-        if (position === entry?.position)
-          isEntryRight = batchLastOffset(bytes, at) === entry.offset;
+      (bytes, at) => {
         leaderEpoch = batchLeaderEpoch(bytes, at);
         return "go on";
       },
     );
-    if (!isEntryRight || scan.damage !== null) return null;
+    if (scan.damage !== null) return null;
     this.#areEpochsWrong = leaderEpoch !== epochs.latestEpoch;
     if (this.#areEpochsWrong) return null;
     const first = await readHeader(file, sizeBytes);
@@ -273,6 +273,7 @@ class Recovery {
           endPosition: fileBytes,
           intervalBytes: this.#options.config.indexIntervalBytes,
           minLeaderEpoch: epochs.latestEpoch,
+          gaplessFrom: this.#recoveryPoint,
           checksCrc: true,
         },
         (bytes, at) => {
@@ -302,7 +303,7 @@ class Recovery {
       await reportCut(logger, damage, gone, facts);
     }
     // Newest first: a crash in between leaves no gap that a later start would take for the end.
-    for (const baseOffset of gone.reverse()) {
+    for (const baseOffset of gone.toReversed()) {
       await removeSegmentFiles(disk, directory, baseOffset);
     }
     const hasRemoved = await this.#removeSnapshots(logEndOffset);

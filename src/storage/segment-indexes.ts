@@ -1,11 +1,19 @@
 import type { Clock } from "../base/clock.ts";
 import { type Disk, type DiskFile, isNotFound } from "../base/disk.ts";
-import { batchLastOffset, batchMaxTimestamp, batchSizeBytes } from "../protocol/records/batch.ts";
+import {
+  batchBaseOffset,
+  batchLastOffset,
+  batchMaxTimestamp,
+  batchSizeBytes,
+} from "../protocol/records/batch.ts";
 import { readSmallFile } from "./atomic-file.ts";
 import { type BatchVisitor, scanBatches, type ScanResult } from "./batch-scanner.ts";
 import { DamagedFileError } from "./checkpoint.ts";
 import { OffsetIndex } from "./offset-index.ts";
 import { TimeIndex, type TimestampOffset } from "./time-index.ts";
+
+/** How batches are looked at to check an index: few of them, by their headers. */
+const CHECKING = { minLeaderEpoch: -1, checksCrc: false, chunkBytes: 16 * 1024 } as const;
 
 /** Where the two index files of a segment are. */
 export interface IndexPaths {
@@ -108,15 +116,21 @@ export class SegmentIndexes {
 }
 
 /**
- * The stored indexes, or null when they are missing or cannot be right: then they are made anew.
- * Whether they belong to these very batches is seen when they are used (`segment-reader.ts`).
+ * The stored indexes, or null when they are missing or wrong: then they are made anew. Beside the
+ * files' own order it is checked that the last entries fit their batches, and that no entry lacks at
+ * the end; what is wrong before is found out when it is used (S9). Throws DiskError.
  */
 export async function loadIndexes(
-  disk: Disk,
+  dependencies: { readonly disk: Disk; readonly file: DiskFile; readonly clock: Clock },
   paths: IndexPaths,
-  baseOffset: number,
-  logBytes: number,
+  segment: {
+    readonly baseOffset: number;
+    readonly logBytes: number;
+    readonly intervalBytes: number;
+  },
 ): Promise<SegmentIndexes | null> {
+  const { disk } = dependencies;
+  const { baseOffset, logBytes } = segment;
   try {
     const offsets = OffsetIndex.decode(
       baseOffset,
@@ -124,11 +138,65 @@ export async function loadIndexes(
       logBytes,
     );
     const times = TimeIndex.decode(baseOffset, await readSmallFile(disk, paths.times));
-    return new SegmentIndexes(offsets, times);
+    const isRight =
+      (await isTailRight(dependencies, offsets, times, segment)) &&
+      (await isLastTimeRight(dependencies, offsets, times, logBytes));
+    return isRight ? new SegmentIndexes(offsets, times) : null;
   } catch (error) {
     if (isNotFound(error) || error instanceof DamagedFileError) return null;
     throw error;
   }
+}
+
+/** From the last entry on: it leads to its batch, and none is due before the end. */
+async function isTailRight(
+  dependencies: { readonly file: DiskFile; readonly clock: Clock },
+  offsets: OffsetIndex,
+  times: TimeIndex,
+  segment: { readonly logBytes: number; readonly intervalBytes: number },
+): Promise<boolean> {
+  const entry = offsets.last();
+  const startPosition = entry?.position ?? 0;
+  const greatestMs = times.last()?.timestampMs ?? -1;
+  const found = { isRight: true };
+  const scan = await scanBatches(
+    dependencies,
+    { ...CHECKING, startPosition, endPosition: segment.logBytes, minOffset: offsets.baseOffset },
+    (bytes, at, position) => {
+      const isMisplaced =
+        entry !== null && position === startPosition && batchLastOffset(bytes, at) !== entry.offset;
+      const isDue = position - startPosition > segment.intervalBytes;
+      const isNewer = batchMaxTimestamp(bytes, at) > greatestMs;
+      found.isRight = !isMisplaced && !isDue && !isNewer;
+      return found.isRight ? "go on" : "stop";
+    },
+  );
+  return found.isRight && scan.damage === null;
+}
+
+/** The last entry of the time index holds the greatest timestamp of the very batch that it names. */
+async function isLastTimeRight(
+  dependencies: { readonly file: DiskFile; readonly clock: Clock },
+  offsets: OffsetIndex,
+  times: TimeIndex,
+  logBytes: number,
+): Promise<boolean> {
+  const entry = times.last();
+  if (entry === null) return true;
+  const startPosition = offsets.floor(entry.offset)?.position ?? 0;
+  const found = { isRight: false };
+  await scanBatches(
+    dependencies,
+    { ...CHECKING, startPosition, endPosition: logBytes, minOffset: offsets.baseOffset },
+    (bytes, at) => {
+      if (batchLastOffset(bytes, at) < entry.offset) return "go on";
+      found.isRight =
+        batchBaseOffset(bytes, at) <= entry.offset &&
+        batchMaxTimestamp(bytes, at) === entry.timestampMs;
+      return "stop";
+    },
+  );
+  return found.isRight;
 }
 
 export interface IndexScanOptions {
@@ -138,6 +206,8 @@ export interface IndexScanOptions {
   readonly checksCrc: boolean;
   /** Default: any. */
   readonly minLeaderEpoch?: number;
+  /** As for `scanBatches`. */
+  readonly gaplessFrom?: number;
 }
 
 /** Makes the indexes from the batches; `visit` sees each as well. They end where the good batches end. */
@@ -154,6 +224,7 @@ export async function scanIndexes(
       endPosition: options.endPosition,
       minOffset: options.baseOffset,
       minLeaderEpoch: options.minLeaderEpoch ?? -1,
+      gaplessFrom: options.gaplessFrom ?? Infinity,
       checksCrc: options.checksCrc,
     },
     (bytes, at, position) => {

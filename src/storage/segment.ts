@@ -305,7 +305,11 @@ export class Segment implements Unloadable {
     const file = await disk.open(this.path(".log"));
     try {
       const sizeBytes = await file.size();
-      let indexes = await loadIndexes(disk, this.indexPaths, this.baseOffset, sizeBytes);
+      let indexes = await loadIndexes({ disk, file, clock }, this.indexPaths, {
+        baseOffset: this.baseOffset,
+        logBytes: sizeBytes,
+        intervalBytes: this.indexIntervalBytes,
+      });
       if (indexes === null) {
         logger.warn({ segment: this.path(".log") }, "indexes are missing or damaged: made anew");
         ({ indexes } = await scanIndexes(

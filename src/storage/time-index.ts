@@ -26,14 +26,18 @@ export class TimeIndex {
     return new TimeIndex(baseOffset, IndexBytes.empty(ENTRY_BYTES));
   }
 
-  /** From a file's content. Throws DamagedFileError unless timestamps and offsets rise. */
+  /**
+   * From a file's content. Throws DamagedFileError unless timestamps and offsets rise; so zeros, which
+   * a power cut or Kafka's preallocation may leave, are refused.
+   */
   static decode(baseOffset: number, content: Buffer): TimeIndex {
-    const bytes = IndexBytes.decode(ENTRY_BYTES, withoutPreallocation(content));
+    const bytes = IndexBytes.decode(ENTRY_BYTES, content);
     const index = new TimeIndex(baseOffset, bytes);
     let last: TimestampOffset = { timestampMs: -1, offset: baseOffset - 1 };
     for (let i = 0; i < bytes.entryCount; i += 1) {
       const entry = index.entry(i);
-      if (entry.timestampMs <= last.timestampMs || entry.offset <= last.offset) {
+      const isZero = entry.timestampMs === 0 && entry.offset === baseOffset;
+      if (isZero || entry.timestampMs <= last.timestampMs || entry.offset <= last.offset) {
         throw new DamagedFileError("the entries of the time index do not rise");
       }
       last = entry;
@@ -98,15 +102,4 @@ export class TimeIndex {
     }
     return low === 0 ? null : this.entry(low - 1);
   }
-}
-
-/** Kafka preallocates active indexes with zeros; a real entry that is all zero can only be the first. */
-function withoutPreallocation(content: Buffer): Buffer {
-  let end = content.length - (content.length % ENTRY_BYTES);
-  while (end > ENTRY_BYTES && isZero(content, end - ENTRY_BYTES)) end -= ENTRY_BYTES;
-  return content.subarray(0, end);
-}
-
-function isZero(content: Buffer, at: number): boolean {
-  return content.readBigUInt64BE(at) === 0n && content.readUInt32BE(at + 8) === 0;
 }

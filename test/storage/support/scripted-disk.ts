@@ -28,6 +28,7 @@ export class ScriptedDisk implements Disk {
   readonly memory: MemoryDisk;
   readonly calls: Call[] = [];
   #rules: Rule[] = [];
+  #callsLeft = Infinity;
 
   constructor(memory: MemoryDisk = new MemoryDisk()) {
     this.memory = memory;
@@ -54,6 +55,11 @@ export class ScriptedDisk implements Disk {
       this.#rules = this.#rules.filter((other) => other !== rule);
       release();
     };
+  }
+
+  /** After so many calls the process is dead: no call has any effect, or comes back. */
+  killAfter(callCount: number): void {
+    this.#callsLeft = callCount;
   }
 
   /** The whole content of a file. */
@@ -130,6 +136,8 @@ export class ScriptedDisk implements Disk {
   }
 
   async #do<T>(operation: Operation, path: string, run: () => Promise<T>): Promise<T> {
+    if (this.#callsLeft <= 0) await new Promise(() => undefined);
+    this.#callsLeft -= 1;
     const call = { operation, path };
     this.calls.push(call);
     for (const rule of this.#rules) {
