@@ -1,0 +1,135 @@
+import { describe, expect, test } from "vitest";
+import { ZERO_UUID } from "../../../src/base/ids.ts";
+import { InvariantError } from "../../../src/base/assert.ts";
+import { SILENT_LOGGER } from "../../../src/base/logger.ts";
+import { metadataRecord } from "../../../src/server/metadata/controller.ts";
+import { deleteTopics } from "../../../src/server/metadata/delete-topics.ts";
+import type { MetadataImage } from "../../../src/server/metadata/image.ts";
+import { ImageBuilder, wholeImage } from "../../../src/server/metadata/image-builder.ts";
+import { Publisher } from "../../../src/server/metadata/publisher.ts";
+import { clusterOf, DEFAULTS, topic, uuid, withTopics } from "./cluster-image.ts";
+import { RecordingHost } from "./sim-node.ts";
+
+const IMAGE = withTopics(
+  clusterOf(1, 2),
+  topic("mine"),
+  topic("both", { numPartitions: 2 }),
+  topic("__consumer_offsets"),
+);
+
+function publisherFor(host: RecordingHost, concurrency = 32) {
+  const { topicConfigs } = DEFAULTS;
+  return new Publisher(
+    { replicas: host, coordinator: host, topicConfigs, logger: SILENT_LOGGER },
+    { nodeId: 1, concurrency },
+  );
+}
+
+function delta(image: MetadataImage, records: readonly Buffer[]) {
+  const builder = new ImageBuilder(image);
+  builder.replayBatch({
+    baseOffset: image.offset + 1,
+    lastOffset: image.offset + records.length,
+    leaderEpoch: 1,
+    timestampMs: 0,
+    records,
+  });
+  return builder.build();
+}
+
+describe("the publisher", () => {
+  test("opens what this node leads, with its settings, and nothing else", async () => {
+    const host = new RecordingHost();
+    await publisherFor(host).apply(wholeImage(IMAGE));
+    expect(host.events).toEqual([
+      "lead mine-0 0",
+      "lead both-0 0",
+      "lead __consumer_offsets-0 0",
+      "coordinate 0 0",
+    ]);
+    expect(host.led.get("mine-0")).toMatchObject({
+      replicas: [1],
+      isr: [1],
+      topicId: IMAGE.topicsByName.get("mine")!.topicId,
+      minInsyncReplicas: 1,
+      config: { segmentBytes: 1024 ** 3, flushMessages: Infinity },
+    });
+  });
+
+  test("E16: removes the old topic before it opens a new one of the same name", async () => {
+    const host = new RecordingHost();
+    const publisher = publisherFor(host);
+    const image = withTopics(IMAGE, topic("again"));
+    const topicId = uuid();
+    await publisher.apply(
+      delta(image, [
+        ...deleteTopics(image, [{ name: "mine", topicId: ZERO_UUID }]).records,
+        metadataRecord("topic", { name: "mine", topicId }),
+        metadataRecord("partition", {
+          partitionId: 0,
+          topicId,
+          replicas: [1],
+          isr: [1],
+          removingReplicas: [],
+          addingReplicas: [],
+          leader: 1,
+          leaderEpoch: 0,
+          partitionEpoch: 0,
+          directories: [uuid()],
+        }),
+      ]),
+    );
+    expect(host.events).toEqual(["remove mine-0", "lead mine-0 0"]);
+    expect(host.led.get("mine-0")!.topicId).toBe(topicId);
+  });
+
+  test("a new leader epoch reaches the coordinator, a change without one does not", async () => {
+    const host = new RecordingHost();
+    const publisher = publisherFor(host);
+    const { topicId } = IMAGE.topicsByName.get("__consumer_offsets")!;
+    const change = (fields: object) =>
+      delta(IMAGE, [metadataRecord("partitionChange", { partitionId: 0, topicId, ...fields })]);
+    await publisher.apply(change({ isr: [1] }));
+    expect(host.events).toEqual(["lead __consumer_offsets-0 0"]);
+    await publisher.apply(change({ leader: 1 }));
+    expect(host.events.slice(1)).toEqual(["lead __consumer_offsets-0 1", "coordinate 0 1"]);
+    await publisher.apply(change({ leader: 2 }));
+    expect(host.events.slice(3)).toEqual(["resign 0"]);
+  });
+
+  test("new settings of a topic reach its replicas", async () => {
+    const host = new RecordingHost();
+    const record = { resourceType: 2, resourceName: "mine", name: "flush.messages", value: "1" };
+    await publisherFor(host).apply(delta(IMAGE, [metadataRecord("config", record)]));
+    expect(host.events).toEqual(["configure mine"]);
+  });
+
+  test("one partition that cannot be opened does not stop the others; a bug does", async () => {
+    const broken = (error: Error) => {
+      const host = new RecordingHost();
+      const open = host.becomeLeader.bind(host);
+      host.becomeLeader = (leadership) =>
+        leadership.topic === "mine" ? Promise.reject(error) : open(leadership);
+      return { host, applied: publisherFor(host).apply(wholeImage(IMAGE)) };
+    };
+    const { host, applied } = broken(new Error("EIO"));
+    await applied;
+    expect([...host.led.keys()]).toEqual(["both-0", "__consumer_offsets-0"]);
+    await expect(broken(new InvariantError("a bug")).applied).rejects.toThrow(InvariantError);
+  });
+
+  test("opens no more than so many at a time", async () => {
+    let openCount = 0;
+    let greatest = 0;
+    const host = new RecordingHost(async () => {
+      openCount += 1;
+      greatest = Math.max(greatest, openCount);
+      await new Promise((resolve) => setImmediate(resolve));
+      openCount -= 1;
+    });
+    const image = withTopics(clusterOf(1), topic("wide", { numPartitions: 50 }));
+    await publisherFor(host, 4).apply(wholeImage(image));
+    expect(host.led.size).toBe(50);
+    expect(greatest).toBe(4);
+  });
+});
