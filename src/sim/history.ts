@@ -32,12 +32,18 @@ export type FoundLog = ReadonlyMap<number, string>;
  */
 export class History {
   readonly findings: Finding[] = [];
+  readonly #mayLose: boolean;
   readonly #sent = new Map<string, Map<string, Sent>>();
   /** What consumers saw: partition -> offset -> identity. */
   readonly #seen = new Map<string, Map<number, string>>();
   readonly #producerIds = new Map<string, string>();
   #ackedCount = 0;
   #sentCount = 0;
+
+  /** `mayLose`: unsynced data is lost on purpose, and offsets are given anew. */
+  constructor({ mayLose = false }: { readonly mayLose?: boolean } = {}) {
+    this.#mayLose = mayLose;
+  }
 
   get ackedCount(): number {
     return this.#ackedCount;
@@ -80,17 +86,13 @@ export class History {
     this.#onSeen(partition, record.offset, identityOf(record.value), "polled");
   }
 
-  /** Forgets what was seen: unsynced data was lost on purpose, and offsets are given anew. */
-  forgetSeen(): void {
-    this.#seen.clear();
-  }
-
   /**
    * Compares what is in the log at the end with what was promised. Returns how many acked records are
    * missing; where loss is expected that is a figure, elsewhere a finding. Where producers had to begin
    * anew after a loss, their repeats are expected too.
    */
-  judge(partition: string, records: readonly LogRecord[], mayLose: boolean): number {
+  judge(partition: string, records: readonly LogRecord[]): number {
+    const mayLose = this.#mayLose;
     const found = new Map<string, number>();
     const lastOrders = new Map<string, number>();
     for (const record of records) {
@@ -138,6 +140,7 @@ export class History {
   }
 
   #onSeen(partition: string, offset: number, identity: string, how: string): void {
+    if (this.#mayLose) return;
     const seen = within(this.#seen, partition);
     const before = seen.get(offset);
     if (before !== undefined && before !== identity) {

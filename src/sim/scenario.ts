@@ -74,7 +74,7 @@ export class Scenario {
     const logs = await this.#readAll(topics);
     for (const [partition, records] of logs) {
       this.outcome.logCount += records.length;
-      this.outcome.lostCount += history.judge(partition, records, this.#plan.mayLose);
+      this.outcome.lostCount += history.judge(partition, records);
     }
     await machine.stop();
     await this.#startAgain();
@@ -156,14 +156,11 @@ export class Scenario {
   }
 
   async #crash(kind: "kill" | "power" | "stop"): Promise<void> {
-    const { machine, random, history } = this.#dependencies;
+    const { machine, random } = this.#dependencies;
     this.outcome.crashes[kind] += 1;
     if (kind === "stop") await machine.stop();
     else if (kind === "kill") machine.kill();
-    else {
-      machine.cutPower();
-      if (this.#plan.mayLose) history.forgetSeen();
-    }
+    else machine.cutPower();
     await this.#sleep(randomBelow(random, 100));
     const start = this.#startAgain();
     if (randomBelow(random, 4) > 0) await start;

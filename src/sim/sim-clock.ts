@@ -85,7 +85,8 @@ export class SimClock {
       if (this.#phase === "timers") this.#phase = "io";
       else if (this.#phase === "io") {
         this.#phase = "polls";
-        this.#pollsInTurn = this.#polls;
+        // A stall may have come before all of the last turn had run.
+        this.#pollsInTurn.push(...this.#polls);
         this.#polls = [];
       } else this.#phase = "timers";
     }

@@ -38,6 +38,17 @@ describe("SimClock", () => {
     expect(runAll(clock, log)).toEqual(["timer", "input", "polled@0", "later"]);
   });
 
+  test("a stall between two callbacks of afterPoll loses neither", () => {
+    const clock = new SimClock();
+    const log: string[] = [];
+    clock.afterPoll(() => log.push("first"));
+    clock.afterPoll(() => log.push("second"));
+    clock.next()?.();
+    clock.stall(100);
+    clock.afterPoll(() => log.push("third"));
+    expect(runAll(clock, log)).toEqual(["first", "second", "third"]);
+  });
+
   test("a decision about a peer sees input that arrived during a stall", () => {
     const clock = new SimClock();
     const process = new ProcessClock(clock);
