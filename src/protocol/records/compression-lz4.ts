@@ -1,4 +1,4 @@
-import { forEachMatch } from "./compression-matches.ts";
+import { copyLiterals, copyMatch, forEachMatch } from "./compression-matches.ts";
 
 /**
  * The LZ4 frame format, as Kafka uses it since message format 1. Written here because the packages
@@ -23,8 +23,6 @@ const MIN_MATCH_BYTES = 4;
 const LAST_LITERALS_BYTES = 5;
 const MATCH_FREE_TAIL_BYTES = 12;
 const FRAME_HEADER_MIN_BYTES = 7;
-/** Up to here a loop is faster than a call. */
-const LOOP_MAX_BYTES = 32;
 
 interface Block {
   readonly start: number;
@@ -210,32 +208,6 @@ function copyBlock(input: Buffer, start: number, end: number, output: Buffer, at
     }
     copyMatch(output, written, distance, count);
     written += count;
-  }
-}
-
-/** Copies `count` bytes from one buffer into another. */
-export function copyLiterals(
-  input: Buffer,
-  position: number,
-  output: Buffer,
-  at: number,
-  count: number,
-): void {
-  if (count > LOOP_MAX_BYTES) {
-    input.copy(output, at, position, position + count);
-  } else {
-    for (let i = 0; i < count; i += 1) output[at + i] = byteAt(input, position + i);
-  }
-}
-
-/** Repeats `count` bytes from `distance` back; the ranges may overlap, which repeats a pattern. */
-export function copyMatch(output: Buffer, at: number, distance: number, count: number): void {
-  if (distance >= count && count > LOOP_MAX_BYTES) {
-    output.copyWithin(at, at - distance, at - distance + count);
-  } else if (distance === 1 && count > LOOP_MAX_BYTES) {
-    output.fill(byteAt(output, at - 1), at, at + count);
-  } else {
-    for (let i = at; i < at + count; i += 1) output[i] = byteAt(output, i - distance);
   }
 }
 

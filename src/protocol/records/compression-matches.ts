@@ -7,6 +7,8 @@ export interface MatchRange {
 
 const HASH_BITS = 13;
 const MIN_MATCH_BYTES = 4;
+/** Up to here a loop is faster than a call. */
+const LOOP_MAX_BYTES = 32;
 
 /**
  * Greedy search for repeats of four bytes or more, at most 65,535 back and not before `range.start`:
@@ -44,4 +46,35 @@ export function forEachMatch(
     onMatch(position, distance, length);
     position += length;
   }
+}
+
+/** Copies `count` bytes from one buffer into another. */
+export function copyLiterals(
+  input: Buffer,
+  position: number,
+  output: Buffer,
+  at: number,
+  count: number,
+): void {
+  if (count > LOOP_MAX_BYTES) {
+    input.copy(output, at, position, position + count);
+  } else {
+    for (let i = 0; i < count; i += 1) output[at + i] = byteAt(input, position + i);
+  }
+}
+
+/** Repeats `count` bytes from `distance` back; the ranges may overlap, which repeats a pattern. */
+export function copyMatch(output: Buffer, at: number, distance: number, count: number): void {
+  if (distance >= count && count > LOOP_MAX_BYTES) {
+    output.copyWithin(at, at - distance, at - distance + count);
+  } else if (distance === 1 && count > LOOP_MAX_BYTES) {
+    output.fill(byteAt(output, at - 1), at, at + count);
+  } else {
+    for (let i = at; i < at + count; i += 1) output[i] = byteAt(output, i - distance);
+  }
+}
+
+/** 0 beyond the end; used where the range was checked. */
+function byteAt(bytes: Buffer, position: number): number {
+  return bytes[position] ?? 0;
 }

@@ -1,5 +1,4 @@
-import { copyLiterals, copyMatch } from "./compression-lz4.ts";
-import { forEachMatch } from "./compression-matches.ts";
+import { copyLiterals, copyMatch, forEachMatch } from "./compression-matches.ts";
 
 /**
  * Snappy in both forms that producers send: xerial's framing (Java, kafkajs, librdkafka) and one raw
