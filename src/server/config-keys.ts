@@ -32,7 +32,11 @@ const LISTENER_KEYS = {
     "The security protocol of each listener name. Only PLAINTEXT is served so far.",
   ),
   "inter.broker.listener.name": optionalString("The listener that other brokers use."),
-  "security.inter.broker.protocol": string("PLAINTEXT", "The protocol that other brokers use."),
+  "security.inter.broker.protocol": oneOf(
+    "PLAINTEXT",
+    ["PLAINTEXT"],
+    "The protocol that other brokers use.",
+  ),
   "controller.listener.names": list("", "Listeners for controllers. A lone node opens none."),
 } as const;
 

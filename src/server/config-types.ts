@@ -1,7 +1,7 @@
 /** A 64-bit setting: exact as text, and as a number that is clamped to what a number can hold. */
 export interface LongSetting {
   readonly text: string;
-  /** Exact up to 2^53 - 1; beyond that, that bound. */
+  /** Exact up to ±(2^53 - 1); beyond that, that bound. */
   readonly value: number;
 }
 
@@ -156,20 +156,25 @@ function wholeNumber(
 
 function longNumber(
   defaultText: string | null,
-  { min = Number.MIN_SAFE_INTEGER, max }: Range,
+  { min, max }: Range,
   doc: string,
 ): ConfigSpec<LongSetting> {
+  const bottom = min === undefined ? -LONG_MAX - 1n : BigInt(min);
+  const top = max === undefined ? LONG_MAX : BigInt(max);
   return {
     type: "long",
     defaultText,
-    allowed: `a whole number from ${min} to ${max ?? LONG_MAX_TEXT}`,
+    allowed: `a whole number from ${bottom} to ${top}`,
     doc,
     parse: (text) => {
       if (!/^[+-]?\d{1,19}$/.test(text)) return undefined;
       const exact = BigInt(text.replace(/^\+/, ""));
-      const top = max === undefined ? LONG_MAX : BigInt(max);
-      if (exact < BigInt(min) || exact > top) return undefined;
-      return { text: String(exact), value: Math.min(Number(exact), Number.MAX_SAFE_INTEGER) };
+      if (exact < bottom || exact > top) return undefined;
+      return { text: String(exact), value: clamp(Number(exact)) };
     },
   };
+}
+
+function clamp(value: number): number {
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
 }

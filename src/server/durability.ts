@@ -25,7 +25,10 @@ export function durabilityOf(config: BrokerConfig): DurabilitySettings {
 /** One line for people: what an acknowledged record survives. */
 export function describeDurability(settings: DurabilitySettings): string {
   const { flushMessages, flushMs, minInsyncReplicas, isPageCacheOurs } = settings;
-  const replicas = `acks=all needs ${minInsyncReplicas} replica${minInsyncReplicas === 1 ? "" : "s"}`;
+  const replicas =
+    minInsyncReplicas === 1
+      ? "acks=all needs 1 replica"
+      : `acks=all needs ${minInsyncReplicas} replicas (all of them where a topic has fewer)`;
   const parts = [replicas, byCount(flushMessages)];
   if (flushMs !== Infinity && flushMessages !== 1) {
     parts.push(`what is acknowledged is synced within ${flushMs} ms (log.flush.interval.ms)`);

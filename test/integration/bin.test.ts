@@ -160,20 +160,6 @@ describe("a broker", () => {
     });
   });
 
-  test.each([
-    [{ "log.flush.interval.messages": 1 }, "every ack waits for fsync"],
-    [{ "log.flush.interval.messages": 5 }, "at most 4 acknowledged records"],
-    [{ "log.flush.interval.ms": 1000 }, "synced within 1000 ms"],
-    [{ "min.insync.replicas": 2 }, "acks=all needs 2 replicas"],
-    [{ "holdfast.disk.page.cache": "process" }, "kill -9 is a power cut"],
-  ])("with %j says so", async (settings, said) => {
-    await withTemporaryFolder(async (dataDirectory) => {
-      const broker = await BrokerProcess.start({ dataDirectory, overrides: settings });
-      expect(await broker.stop()).toBe(0);
-      expect(broker.output).toContain(said);
-    });
-  });
-
   test("names unknown settings and goes on", async () => {
     await withTemporaryFolder(async (dataDirectory) => {
       const broker = await BrokerProcess.start({
