@@ -86,19 +86,23 @@ export function registerBroker(
  * directory is not there any more is empty: it leaves ISR, ELR and LastKnownElr, even as the last
  * member. After an unclean shutdown every other one moves from ISR and ELR to LastKnownElr. Either way
  * the leader epoch rises, also if nobody else can lead: the old incarnation may have given out offsets
- * that a power cut has taken back, and they must not be given out again in the same epoch.
+ * that a power cut has taken back, and they must not be given out again in the same epoch. Answers with
+ * the replicas that are gone.
  */
 export function fenceReplicas(
   image: MetadataImage,
   { brokerId, isClean }: { readonly brokerId: number; readonly isClean: boolean },
-): ControllerResult<null> {
+): ControllerResult<{ readonly lostReplicas: readonly string[] }> {
   const broker = registered(image, brokerId);
   assert(broker.isFenced, "replicas are looked at before the broker is unfenced (R5)");
-  return forEachReplica(image, brokerId, (topic, partition) => {
+  const lostReplicas: string[] = [];
+  const { records } = forEachReplica(image, brokerId, (topic, partition) => {
     const isLost = !holdsReplica(broker, partition);
+    if (isLost) lostReplicas.push(`${topic.name}-${partition.partitionIndex}`);
     if (isClean && !isLost) return null;
     return withoutReplica(image, topic, partition, { brokerId, isLost });
   });
+  return { records, answer: { lostReplicas } };
 }
 
 /**

@@ -60,6 +60,9 @@ export interface BrokerRegistration {
   readonly storedPartitions: StoredPartitions;
 }
 
+/** Items that one line of the log names. */
+const MAX_NAMED = 20;
+
 /** How long the first FindCoordinator waits for __consumer_offsets; clients ask again. */
 const INTERNAL_TOPIC_TIMEOUT_MS = 30_000;
 
@@ -132,11 +135,19 @@ export class MetadataManager {
       registerBroker(image, command, nextOffset),
     );
     const { isClean, brokerEpoch } = answer;
-    this.#controller.run((image) => fenceReplicas(image, { brokerId, isClean }));
+    const fenced = this.#controller.run((image) => fenceReplicas(image, { brokerId, isClean }));
     const unfenced = this.#controller.run((image) => unfenceBroker(image, brokerId));
     await unfenced.committed;
     this.#brokerEpoch = brokerEpoch;
     this.#logger.info({ brokerId, brokerEpoch, isClean }, "registered");
+    const { lostReplicas } = fenced.answer;
+    if (lostReplicas.length > 0) {
+      this.#logger.error(
+        { lostReplicas: lostReplicas.slice(0, MAX_NAMED), lostCount: lostReplicas.length },
+        "the directory of these replicas is gone, and their data with it: where no other replica is " +
+          "left, the partition stays offline until its topic is deleted",
+      );
+    }
     await this.#publication.start(registration, ({ image, removedTopicIds }) =>
       removeStrays(registration.storedPartitions, image, removedTopicIds, this.#logger),
     );

@@ -174,6 +174,14 @@ describe("R5, E12: a replica whose directory is gone", () => {
     expect(partitionOf(restart(unfenced, { brokerId: 1 }).unfenced)).toMatchObject(offline);
   });
 
+  test("is named, so that somebody can be told", () => {
+    const before = withTopics(clusterOf(1), topic("x", { numPartitions: 2 }));
+    const command = registration(1, { logDirs: [uuid()] });
+    const image = apply(before, registerBroker(before, command, before.offset + 1).records);
+    const { answer } = fenceReplicas(image, { brokerId: 1, isClean: true });
+    expect(answer.lostReplicas).toEqual(["x-0", "x-1"]);
+  });
+
   test("does not hinder those in other directories", () => {
     const [left, right] = [uuid(), uuid()];
     const image = decide(
