@@ -13,6 +13,9 @@ import { nodePorts } from "./node-ports.ts";
 /** A stop that takes longer is no stop: container runtimes kill after ten seconds. */
 const STOP_TIMEOUT_MS = 9_500;
 
+/** Under `npm start` a Ctrl-C comes twice, from the terminal and from npm; that is one wish, not two. */
+const SAME_SIGNAL_MS = 500;
+
 /** Flushing the page cache of holdfast.disk.page.cache=process on the way out of a failure. */
 const FLUSH_TIMEOUT_MS = 5_000;
 
@@ -64,7 +67,7 @@ interface ProcessDependencies {
 class Process {
   readonly #dependencies: ProcessDependencies;
   #broker: Broker | null = null;
-  #isStopping = false;
+  #stoppingSinceMs: number | null = null;
 
   constructor(dependencies: ProcessDependencies) {
     this.#dependencies = dependencies;
@@ -99,12 +102,13 @@ class Process {
 
   async #onSignal(signal: string): Promise<void> {
     const { clock, logger } = this.#dependencies;
-    if (this.#isStopping) {
+    if (this.#stoppingSinceMs !== null) {
+      if (clock.nowMs() - this.#stoppingSinceMs < SAME_SIGNAL_MS) return;
       logger.warn({}, `${signal} again: exiting without waiting`);
       await this.#exit(EXIT_CODES.fatal);
       return;
     }
-    this.#isStopping = true;
+    this.#stoppingSinceMs = clock.nowMs();
     logger.info({}, `${signal}: stopping`);
     clock.after(STOP_TIMEOUT_MS, () => {
       logger.error({}, `the stop took more than ${STOP_TIMEOUT_MS} ms: exiting without it`);

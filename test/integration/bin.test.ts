@@ -160,6 +160,16 @@ describe("a broker", () => {
     });
   });
 
+  test("takes a signal that comes twice at once, as from npm, for one", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory });
+      process.kill(broker.pid, "SIGINT");
+      process.kill(broker.pid, "SIGTERM");
+      expect(await broker.stop()).toBe(0);
+      expect(broker.output).toContain('"msg":"stopped"');
+    });
+  });
+
   test("names unknown settings and goes on", async () => {
     await withTemporaryFolder(async (dataDirectory) => {
       const broker = await BrokerProcess.start({
