@@ -23,8 +23,8 @@ import { Trace } from "./trace.ts";
 const PORT = 9092;
 const DIRECTORIES = ["/var/lib/holdfast/a", "/var/lib/holdfast/b"];
 /** A run that needs more has lost its way. */
-const MAX_EVENTS = 400_000;
-const MAX_VIRTUAL_MS = 600_000;
+const MAX_EVENTS = 30_000;
+const MAX_VIRTUAL_MS = 300_000;
 
 export interface RunOptions {
   readonly seed: number;
@@ -160,7 +160,7 @@ function watchRejections(history: History): () => void {
 
 function planOf(random: Random): { plan: Plan; config: BrokerConfig } {
   const flush = randomBelow(random, 2) === 0 ? "1" : "off";
-  const mayCutPower = flush === "1" ? randomBelow(random, 4) > 0 : randomBelow(random, 4) === 0;
+  const mayCutPower = flush === "1" ? randomBelow(random, 8) > 0 : randomBelow(random, 4) === 0;
   const settings: Record<string, string> = {
     listeners: `PLAINTEXT://127.0.0.1:${PORT}`,
     "log.dirs": DIRECTORIES.slice(0, 1 + randomBelow(random, 2)).join(","),
