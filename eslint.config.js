@@ -96,7 +96,7 @@ export default tseslint.config(
     rules: { "@typescript-eslint/no-non-null-assertion": "off" },
   },
   {
-    files: ["**/*.js", "bin/*", "**/*.cjs"],
+    files: ["**/*.{js,mjs,cjs}", "bin/*"],
     languageOptions: {
       globals: {
         process: "readonly",
