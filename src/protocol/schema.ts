@@ -200,13 +200,24 @@ export function message<F extends Fields>(
   };
 }
 
-/** First and last version that the text names; `"3+"` has no last one. */
-export function parseVersions(text: VersionText): {
+/** First and last version. */
+export interface VersionRange {
   readonly first: number;
   readonly last: number;
-} {
-  const [first = "", last] = text.replace("+", "-Infinity").split("-");
-  return { first: Number(first), last: Number(last ?? first) };
+}
+
+/** Few texts, asked for with every request: its header's version is one of these questions. */
+const parsedVersions = new Map<VersionText, VersionRange>();
+
+/** First and last version that the text names; `"3+"` has no last one. */
+export function parseVersions(text: VersionText): VersionRange {
+  let range = parsedVersions.get(text);
+  if (range === undefined) {
+    const [first = "", last] = text.replace("+", "-Infinity").split("-");
+    range = { first: Number(first), last: Number(last ?? first) };
+    parsedVersions.set(text, range);
+  }
+  return range;
 }
 
 /** Whether the version is among those that the text names. */
