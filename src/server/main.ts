@@ -6,6 +6,7 @@ import type { VolatileDisk } from "../storage/volatile-disk.ts";
 import { type Broker, createBroker } from "./broker.ts";
 import { type CommandLine, EXIT_CODES } from "./config-command-line.ts";
 import { describeDurability, durabilityOf } from "./durability.ts";
+import { openFilesWarning } from "./main-limits.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
 import { nodePorts } from "./node-ports.ts";
@@ -26,6 +27,8 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
   const { ports, volatileDisk } = await nodePorts(config, logger);
   const life = new Process({ clock: ports.clock, logger, volatileDisk });
   for (const { level, message } of notices) logger[level]({}, message);
+  const openFiles = openFilesWarning();
+  if (openFiles !== null) logger.warn({}, openFiles);
   try {
     const broker = await createBroker(ports, config, { onFatal: () => void life.fail() });
     life.watch(broker);
