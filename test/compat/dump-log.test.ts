@@ -82,6 +82,31 @@ describe("kafka-dump-log of the real Kafka", () => {
     });
   });
 
+  test("decodes every record of the metadata log, after a kill -9", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory });
+      await fill(broker, "described");
+      await broker.kill9();
+      const recovered = await BrokerProcess.start({ dataDirectory });
+      await recovered.kill9();
+      const report = await dumpLog(
+        join(dataDirectory, "__cluster_metadata-0"),
+        "--cluster-metadata-decoder",
+      );
+      expect(report.complaints).toEqual([]);
+      expect(
+        report.records.filter((line) => /"type":"[A-Z_]+_RECORD"/.test(line)).length,
+      ).toBeGreaterThan(5);
+      // The tool prints what it cannot decode as a payload that is no record.
+      const unknown = report.records.filter(
+        (line) =>
+          !/"type":"[A-Z_]+_RECORD"|(LeaderChange|KRaftVersion|KRaftVoters):? \{/.test(line),
+      );
+      expect(unknown).toEqual([]);
+      expect(report.records.some((line) => line.includes('"name":"described"'))).toBe(true);
+    });
+  });
+
   test("finds one flipped bit in a segment, or in an index: these tests can fail", async () => {
     await withTemporaryFolder(async (dataDirectory) => {
       const broker = await BrokerProcess.start({ dataDirectory, overrides });

@@ -5,12 +5,15 @@ import { runKafkaTool } from "./java.ts";
 export interface DumpReport {
   readonly batches: number;
   readonly indexEntries: number;
+  /** The lines that show one record each. */
+  readonly records: readonly string[];
   /** Each line that is not about sound data; the tool may exit 0 all the same. */
   readonly complaints: readonly string[];
 }
 
 const BATCH = /^baseOffset: \d+ lastOffset: \d+ .* isvalid: true$/;
 const OFFSET_ENTRY = /^offset: \d+ position: \d+$/;
+const RECORD = /^\| offset: \d+ /;
 const TIME_ENTRY = /^timestamp: -?\d+ offset: \d+$/;
 
 /** All that the tool prints about files without a fault; whatever else it prints is a complaint. */
@@ -20,7 +23,7 @@ const GOOD = [
   TIME_ENTRY,
   /^Dumping /,
   /^Log starting offset: \d+$/,
-  /^\| offset: \d+ /,
+  RECORD,
   /^producerId: \d+ producerEpoch: \d+ /,
 ];
 
@@ -43,6 +46,7 @@ export async function dumpLog(
   return {
     batches: lines.filter((line) => BATCH.test(line)).length,
     indexEntries: lines.filter((line) => OFFSET_ENTRY.test(line) || TIME_ENTRY.test(line)).length,
+    records: lines.filter((line) => RECORD.test(line)),
     complaints,
   };
 }
