@@ -163,6 +163,7 @@ class Endpoint implements Connection {
   #hasReceivedEnd = false;
   #isPaused = false;
   #isDelivering = false;
+  #closeError: Error | null = null;
   #state: "open" | "closing" | "closed" | "dead" = "open";
 
   constructor(options: PairOptions, local: Address, remote: Address) {
@@ -180,7 +181,9 @@ class Endpoint implements Connection {
 
   listen(listener: ConnectionListener): void {
     this.#listener = listener;
-    this.#far.#deliver();
+    // The peer may have died before we were told of the connection.
+    if (this.#state === "closed") this.#later(() => listener.onClose(this.#closeError));
+    else this.#far.#deliver();
   }
 
   write(buffers: readonly Uint8Array[]): boolean {
@@ -300,6 +303,7 @@ class Endpoint implements Connection {
   #close(error: Error | null): void {
     if (this.#state === "closed" || this.#state === "dead") return;
     this.#state = "closed";
+    this.#closeError = error;
     this.#unsent = [];
     this.#unsentBytes = 0;
     this.#listener?.onClose(error);

@@ -119,6 +119,22 @@ describe("SimNet", () => {
     expect(texts.size).toBeGreaterThan(3);
   });
 
+  test("who is handed a connection whose peer has died is told so", async () => {
+    const { net, settle } = world(6);
+    const host = net.host();
+    const { port } = await host.listen({ host: "127.0.0.1", port: 0 }, () => undefined);
+    const connecting = net.connect(port);
+    const early = connecting.then(async (connection) => {
+      host.kill();
+      await settle();
+      return watch(connection);
+    });
+    await settle();
+    const client = await early;
+    await settle();
+    expect(client.seen.events).toEqual(["ECONNRESET"]);
+  });
+
   test("a port is bound once, and free again after close", async () => {
     const { net } = world(5);
     const listener = await net.host().listen({ host: "127.0.0.1", port: 9092 }, () => undefined);
