@@ -94,7 +94,7 @@ export async function scanBatches(
         return { endPosition: position, nextOffset, damage: "the file ended while it was read" };
       }
       // One batch that is larger than the chunk: its length is known to fit the file.
-      chunk = Buffer.allocUnsafe(batchSizeBytes(bytes, 0));
+      chunk = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, batchSizeBytes(bytes, 0)));
     }
     position += at;
   }

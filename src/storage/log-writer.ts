@@ -47,6 +47,7 @@ export class LogWriter {
   #isFlushWanted = false;
   #flushTimer: Timer | null = null;
   #waiters: FlushWaiter[] = [];
+  #idleWaiters: (() => void)[] = [];
   #failure: DiskError | null = null;
   #isStopped = false;
   /** Files were made whose names no sync has covered. */
@@ -87,16 +88,6 @@ export class LogWriter {
     return this.#failure;
   }
 
-  /** Whether all that was queued is written, synced and finished. */
-  get isSettled(): boolean {
-    const isIdle = !this.#isPumping && !this.#isFlushing && this.#queue.length === 0;
-    return isIdle && this.#segments.length === 1 && !this.#isDirty;
-  }
-
-  get #isDirty(): boolean {
-    return this.#segments.some((segment) => segment.needsFlush);
-  }
-
   updateConfig(config: LogConfig): void {
     this.#policy.update(config);
     this.#flushTimer?.cancel();
@@ -125,12 +116,23 @@ export class LogWriter {
   /** Resolves when all below the offset is durable. Throws KafkaError KAFKA_STORAGE_ERROR. */
   flush(endOffset: number): Promise<void> {
     if (this.#failure !== null) return Promise.reject(storageError(this.#failure));
-    const isPending = this.#isFlushing || this.#isDirty;
-    if (this.flushedEndOffset >= endOffset && !isPending) return Promise.resolve();
+    if (this.flushedEndOffset >= endOffset) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiters.push({ endOffset, resolve, reject });
       this.#requestFlush();
     });
+  }
+
+  /**
+   * Resolves when all that was queued is written, synced and finished, and nothing runs any more; or
+   * when the writer has failed. Nothing may be queued meanwhile.
+   */
+  async settle(): Promise<void> {
+    while (!this.#isStopped && !this.#isSettled) {
+      const isUnflushed = this.writtenEndOffset > this.flushedEndOffset || this.#isDirty;
+      if (isUnflushed && !this.#isFlushing) this.#requestFlush();
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    }
   }
 
   /** Nothing more is written: the log is closed, its directory is offline, or its disk has failed. */
@@ -146,6 +148,7 @@ export class LogWriter {
 
   stop(): void {
     this.#isStopped = true;
+    this.#wake();
     this.#queue = [];
     this.#flushTimer?.cancel();
     this.#flushTimer = null;
@@ -165,6 +168,7 @@ export class LogWriter {
       this.#afterWrite(run);
     }
     this.#isPumping = false;
+    this.#wake();
   }
 
   async #createSegment(segment: Segment): Promise<void> {
@@ -222,6 +226,7 @@ export class LogWriter {
       this.#dependencies.onAdvance();
     }
     this.#isFlushing = false;
+    this.#wake();
   }
 
   /** Makes durable what is written now, and with it the names without which it would not be found. */
@@ -239,6 +244,22 @@ export class LogWriter {
       const rest = this.#segments.filter((segment) => segment.state !== "inactive");
       this.#segments.splice(0, this.#segments.length, ...rest);
     }
+  }
+
+  get #isSettled(): boolean {
+    const isIdle = !this.#isPumping && !this.#isFlushing;
+    return isIdle && this.#segments.length === 1 && !this.#isDirty;
+  }
+
+  get #isDirty(): boolean {
+    return this.#segments.some((segment) => segment.needsFlush);
+  }
+
+  /** Something has come to its end: whoever waits for quiet looks again. */
+  #wake(): void {
+    const waiters = this.#idleWaiters;
+    this.#idleWaiters = [];
+    for (const resolve of waiters) resolve();
   }
 
   /** Looked up anew after every wait. */

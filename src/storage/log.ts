@@ -344,14 +344,7 @@ export class Log {
   }
 
   async #settle(): Promise<void> {
-    while (this.failure === null && !this.#writer.isSettled) {
-      try {
-        await this.#writer.flush(this.#logEndOffset);
-      } catch (error) {
-        // The failure was reported when it happened; there is nothing left to save.
-        if (!(error instanceof KafkaError)) throw error;
-      }
-    }
+    await this.#writer.settle();
     const active = this.#active;
     if (this.failure !== null || !active.isCreated) return;
     try {
