@@ -24,6 +24,13 @@ interface StoredBatch {
   readonly timestampMs: number;
 }
 
+const NO_BATCH: StoredBatch = {
+  lastSequence: NO_SEQUENCE,
+  lastOffset: -1,
+  offsetDelta: 0,
+  timestampMs: -1,
+};
+
 interface Producer {
   epoch: number;
   /** Of this epoch, oldest first; empty when only a control batch was seen. */
@@ -121,39 +128,50 @@ export class ProducerState {
     }
   }
 
-  /** What a snapshot holds: of each producer its last batch only, as in Kafka. */
+  /**
+   * What a snapshot holds: an entry for each batch that is kept, of each producer the oldest first.
+   * Kafka writes the last one only, so after a restart it refuses the repeat of an older batch whose
+   * answer was lost, though the batch is in the log (X2, S11). Reading ours, it keeps the last entry
+   * of each producer, which is what it would have written.
+   */
   snapshot(): ProducerSnapshotEntry[] {
-    return [...this.#producers].map(([producerId, producer]) => {
-      const last = producer.batches.at(-1);
-      return {
+    return [...this.#producers].flatMap(([producerId, producer]) => {
+      const batches = producer.batches.length > 0 ? producer.batches : [NO_BATCH];
+      return batches.map((batch, index) => ({
         producerId,
         epoch: producer.epoch,
-        lastSequence: last?.lastSequence ?? NO_SEQUENCE,
-        lastOffset: last?.lastOffset ?? -1,
-        offsetDelta: last?.offsetDelta ?? 0,
-        timestamp: BigInt(producer.lastTimestampMs),
+        lastSequence: batch.lastSequence,
+        lastOffset: batch.lastOffset,
+        offsetDelta: batch.offsetDelta,
+        // The last one's time is the producer's: a control batch may have come after it.
+        timestamp: BigInt(
+          index === batches.length - 1 ? producer.lastTimestampMs : batch.timestampMs,
+        ),
         coordinatorEpoch: producer.coordinatorEpoch,
         currentTxnFirstOffset: producer.currentTxnFirstOffset,
-      };
+      }));
     });
   }
 
   static restore(entries: readonly ProducerSnapshotEntry[], nowMs: number): ProducerState {
     const state = new ProducerState();
     for (const entry of entries) {
-      const producer = newProducer(entry.epoch, nowMs);
+      let producer = state.#producers.get(entry.producerId);
+      if (producer?.epoch !== entry.epoch) {
+        producer = newProducer(entry.epoch, nowMs);
+        state.#producers.set(entry.producerId, producer);
+      }
       producer.lastTimestampMs = Number(entry.timestamp);
       producer.coordinatorEpoch = entry.coordinatorEpoch;
       producer.currentTxnFirstOffset = entry.currentTxnFirstOffset;
-      if (entry.lastOffset >= 0) {
-        producer.batches.push({
-          lastSequence: entry.lastSequence,
-          lastOffset: entry.lastOffset,
-          offsetDelta: entry.offsetDelta,
-          timestampMs: Number(entry.timestamp),
-        });
-      }
-      state.#producers.set(entry.producerId, producer);
+      if (entry.lastOffset < 0) continue;
+      producer.batches.push({
+        lastSequence: entry.lastSequence,
+        lastOffset: entry.lastOffset,
+        offsetDelta: entry.offsetDelta,
+        timestampMs: Number(entry.timestamp),
+      });
+      if (producer.batches.length > RETAINED_BATCH_COUNT) producer.batches.shift();
     }
     return state;
   }

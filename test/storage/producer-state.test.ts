@@ -120,20 +120,41 @@ describe("a batch of an idempotent producer (X1, X2)", () => {
 });
 
 describe("a snapshot", () => {
-  test("brings back each producer's epoch and last batch", () => {
-    const bytes = encodeProducerSnapshot(
-      stateAfter(
-        { epoch: 2, sequence: 0, count: 3 },
-        { epoch: 2, sequence: 3, count: 2 },
-      ).snapshot(),
+  test("brings back each producer's epoch and its last five batches (S11, X2)", () => {
+    const before = stateAfter(
+      { epoch: 1, sequence: 0 },
+      ...[0, 3, 6, 9, 12, 15].map((sequence) => ({ epoch: 2, sequence, count: 3 })),
     );
+    const bytes = encodeProducerSnapshot(before.snapshot());
     const state = ProducerState.restore(decodeProducerSnapshot(bytes), 0);
-    expect(outcome(state, { epoch: 2, sequence: 3, count: 2 })).toBe("3..4");
-    expect(outcome(state, { epoch: 2, sequence: 5 })).toBe("new");
-    expect(outcome(state, { epoch: 2, sequence: 0, count: 3 })).toBe(
-      "OUT_OF_ORDER_SEQUENCE_NUMBER",
-    );
+    for (const sequence of [0, 3, 6, 9, 12, 15, 18, 21]) {
+      const batch = { epoch: 2, sequence, count: 3 };
+      expect(outcome(state, batch)).toBe(outcome(before, batch));
+    }
+    expect(outcome(state, { epoch: 2, sequence: 3, count: 3 })).toBe("4..6");
     expect(outcome(state, { epoch: 1, sequence: 5 })).toBe("INVALID_PRODUCER_EPOCH");
+    expect(state.snapshot()).toEqual(before.snapshot());
+  });
+
+  test("ends with the entry that Kafka, which keeps the last one, would have written", () => {
+    const entries = stateAfter({ sequence: 0, count: 3 }, { sequence: 3, count: 2 }).snapshot();
+    expect(entries.at(-1)).toMatchObject({ lastSequence: 4, lastOffset: 4, offsetDelta: 1 });
+  });
+
+  test("of a producer that is known by a control batch only brings back its epoch", () => {
+    const entries = [
+      {
+        producerId: PRODUCER,
+        epoch: 3,
+        lastSequence: -1,
+        lastOffset: -1,
+        offsetDelta: 0,
+        timestamp: 5n,
+        coordinatorEpoch: 1,
+        currentTxnFirstOffset: -1,
+      },
+    ];
+    expect(ProducerState.restore(entries, 0).snapshot()).toEqual(entries);
   });
 
   test("is refused when any one of its bits is flipped", () => {
