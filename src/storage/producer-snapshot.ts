@@ -7,7 +7,7 @@ import {
 } from "../protocol/messages/internal/producer-state.ts";
 import { DamagedFileError } from "./checkpoint.ts";
 
-/** One producer, its last batch only. */
+/** One batch of a producer; see `ProducerState.snapshot`. */
 export type ProducerSnapshotEntry = ProducerSnapshot["producerEntries"][number];
 
 const VERSION = 1;
