@@ -62,8 +62,8 @@ export class Scenario {
   async run(): Promise<void> {
     const { machine, history } = this.#dependencies;
     await machine.start();
-    const topics = await this.#createTopics();
     const crashes = this.#crashNowAndThen();
+    const topics = await this.#createTopics();
     const consumers = this.#consumers(topics);
     await Promise.all(this.#producers(topics));
     this.#isProducing = false;
@@ -71,6 +71,7 @@ export class Scenario {
     await Promise.all(consumers);
     // The last acks are the ones at risk: nothing but the ack says that they are kept.
     await this.#crash(this.#plan.mayCutPower ? "power" : "kill");
+    await this.#judgeTopics(topics);
     const logs = await this.#readAll(topics);
     for (const [partition, records] of logs) {
       this.outcome.logCount += records.length;
@@ -177,34 +178,79 @@ export class Scenario {
     }
   }
 
+  /** Topics that have been acked; the broker may die at any time meanwhile. */
   async #createTopics(): Promise<TopicFacts[]> {
-    const client = await this.#connect("admin");
     const names = Array.from({ length: this.#plan.topicCount }, (_, index) => `topic-${index}`);
-    const created = await client.request(APIS.createTopics, client.version(APIS.createTopics, 7), {
-      topics: names.map((name) => ({
-        name,
-        numPartitions: this.#plan.partitionCount,
-        replicationFactor: 1,
-        assignments: [],
-        configs: [],
-      })),
+    for (const name of names) await this.#retry((client) => this.#createTopic(client, name));
+    return await this.#retry((client) => this.#describeTopics(client, names));
+  }
+
+  async #createTopic(client: SimClient, name: string): Promise<true | null> {
+    const answer = await client.request(APIS.createTopics, client.version(APIS.createTopics, 7), {
+      topics: [
+        {
+          name,
+          numPartitions: this.#plan.partitionCount,
+          replicationFactor: 1,
+          assignments: [],
+          configs: [],
+        },
+      ],
     });
-    for (const { name, errorCode } of created.topics) {
-      const error = errorName(errorCode);
-      if (error !== "NONE")
-        this.#dependencies.history.report("refusal", `CreateTopics ${name}: ${error}`);
-    }
-    const metadata = await client.request(APIS.metadata, client.version(APIS.metadata, 12), {
+    const error = errorName(answer.topics[0]?.errorCode ?? 0);
+    // One whose answer was lost may be there.
+    if (error === "NONE" || error === "TOPIC_ALREADY_EXISTS") return true;
+    this.#dependencies.history.report("refusal", `CreateTopics ${name}: ${error}`);
+    return null;
+  }
+
+  /** Null while the broker does not say that it leads them all. */
+  async #describeTopics(client: SimClient, names: readonly string[]): Promise<TopicFacts[] | null> {
+    const answer = await client.request(APIS.metadata, client.version(APIS.metadata, 12), {
       topics: names.map((name) => ({ name })),
       allowAutoTopicCreation: false,
       includeTopicAuthorizedOperations: false,
     });
-    client.close();
-    return metadata.topics.map(({ name, topicId, partitions }) => ({
+    const topics = answer.topics.map(({ name, topicId, partitions }) => ({
       name: name ?? "",
       topicId: topicId satisfies Uuid,
       partitionCount: partitions.length,
     }));
+    for (const { name, errorCode } of answer.topics) {
+      const error = errorName(errorCode);
+      if (error !== "NONE") this.#dependencies.history.report("R12", `${name ?? ""}: ${error}`);
+    }
+    return topics.every(({ partitionCount }) => partitionCount === this.#plan.partitionCount)
+      ? topics
+      : null;
+  }
+
+  /** A topic that was acked is there for ever, whatever its data are worth (R12). */
+  async #judgeTopics(topics: readonly TopicFacts[]): Promise<void> {
+    const names = topics.map(({ name }) => name);
+    const now = await this.#retry((client) => this.#describeTopics(client, names));
+    for (const { name, topicId } of topics) {
+      const found = now.find((topic) => topic.name === name);
+      if (found?.topicId !== topicId) {
+        this.#dependencies.history.report("R12", `${name} was ${topicId}, is ${found?.topicId}`);
+      }
+    }
+  }
+
+  /** Asks a new connection each time until there is an answer. */
+  async #retry<T>(task: (client: SimClient) => Promise<T | null>): Promise<T> {
+    for (;;) {
+      const client = await this.#connect("admin");
+      try {
+        const result = await task(client);
+        if (result !== null) return result;
+      } catch (error) {
+        if (!(error instanceof ConnectionLostError)) throw error;
+      } finally {
+        client.close();
+      }
+      await this.#sleep(20);
+    }
   }
 
   /** All records of all partitions, from offset 0 to the end. */

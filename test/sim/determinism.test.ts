@@ -17,7 +17,7 @@ function run(seed: number, bend?: (ports: Ports) => Ports): Promise<RunResult> {
 }
 
 describe("a run of the simulator", () => {
-  test.each([1, 2, 3, 4, 5])("seed %i: the same hash twice, and no violation", async (seed) => {
+  test.each([1, 2, 3, 4])("seed %i: the same hash twice, and no violation", async (seed) => {
     const first = await run(seed);
     expect(first.findings).toEqual([]);
     expect(first.ackedCount).toBe(first.sentCount);
