@@ -274,10 +274,14 @@ export class ClientConnection implements ConnectionInfo {
     if (this.#state === "draining" && this.#slots.length === 0) this.#end();
   }
 
-  /** What was written still leaves. */
+  /**
+   * What was written still leaves. What still comes is read and dropped: the peer's end is behind it, and
+   * unseen it would keep the connection, and its place among max.connections, until it is idle too long.
+   */
   #end(): void {
     this.#state = "ending";
     this.#connection.end();
+    this.#resume();
   }
 
   #refuseStream(error: ProtocolError, chunk: Buffer): void {

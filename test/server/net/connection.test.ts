@@ -202,6 +202,21 @@ describe("a connection is closed", () => {
     expect(logger.lines[0]!.message).toContain(why);
   });
 
+  test.each([
+    ["a refused request", frame("close")],
+    ["a stream that is not Kafka's", Buffer.from("GET / HTTP/1.1\r\n")],
+  ])("after %s it reads on, to see the peer's end behind what still comes", (_name, bytes) => {
+    const { connection, started, closedCount } = setUp({ maxRequestBytes: 100 });
+    connection.send(bytes);
+    expect(connection.isEnded).toBe(true);
+    expect(connection.isPaused).toBe(false);
+    const startedBefore = started.length;
+    connection.send(frame("more"));
+    expect(started).toHaveLength(startedBefore);
+    connection.endInput();
+    expect(closedCount()).toBe(1);
+  });
+
   test("when the client has ended its half, and what is parked learns of it", () => {
     const { connection, onClose } = setUp();
     connection.send(frame("a"));
