@@ -14,6 +14,11 @@ export interface Codec<M extends Message> {
    * are, and allocates within a budget that the length of the bytes sets.
    */
   decode(bytes: Buffer, offset?: number): Infer<M>;
+  /**
+   * The same, but bytes behind the message are ignored, as Kafka does with requests: librdkafka leaves
+   * some behind the Metadata request that asks for all topics.
+   */
+  decodePrefix(bytes: Buffer, offset?: number): Infer<M>;
   /** Throws ProtocolError not-encodable when a value is missing, bad, or not for this version. */
   encode(value: Encodable<M>): Buffer;
   /** The same, after what the writer has already; large byte fields go by reference. */
@@ -65,14 +70,18 @@ export function makeCodec<M extends Message>(
     encode ??= isInterpreted ? interpretedEncoder(plan) : encoderOf(plan, message.name);
     encode(writer, asStruct(message.name, value));
   };
+  const read = (reader: Reader): Infer<M> => {
+    decode ??= isInterpreted ? interpretedDecoder(plan) : decoderOf(plan, message.name);
+    return decode(reader) as Infer<M>;
+  };
   return {
     decode: (bytes, offset = 0) => {
-      decode ??= isInterpreted ? interpretedDecoder(plan) : decoderOf(plan, message.name);
       const reader = new Reader(bytes, subject, offset);
-      const value = decode(reader);
+      const value = read(reader);
       reader.finish();
-      return value as Infer<M>;
+      return value;
     },
+    decodePrefix: (bytes, offset = 0) => read(new Reader(bytes, subject, offset)),
     encode: (value) => {
       const writer = new Writer();
       encodeTo(writer, value);

@@ -60,8 +60,8 @@ export interface VersionRange {
 }
 
 /**
- * Makes a handler of a function. Requests of one connection are started in order and may overlap: work
- * whose order matters (the append) belongs before the function's first await. A refusal is a field of
+ * Makes a handler of a function. Requests of one connection are started in order, and those of Produce may
+ * overlap: work whose order matters (the append) belongs before the function's first await. A refusal is a field of
  * the response; what the function throws is a bug, which costs the connection (dispatch.ts).
  */
 export function handlerFor<Req extends Message, Res extends Message>(
@@ -75,7 +75,7 @@ export function handlerFor<Req extends Message, Res extends Message>(
     maxVersion: versions.maxVersion ?? api.maxVersion,
     handle,
     respond(frame, bodyOffset, context) {
-      const request = codecFor(api.request, context.apiVersion).decode(frame, bodyOffset);
+      const request = codecFor(api.request, context.apiVersion).decodePrefix(frame, bodyOffset);
       const answer = handle(request, context);
       const reply = (value: HandlerAnswer<Res>): Reply =>
         typeof value === "symbol"

@@ -11,6 +11,9 @@ admin = AdminClient({"bootstrap.servers": bootstrap})
 for future in admin.create_topics([NewTopic("rd", num_partitions=3, replication_factor=1)]).values():
     future.result(30)
 
+# All topics at once: its request has bytes behind the body, which Kafka ignores.
+result["topics"] = sorted(name for name in admin.list_topics(timeout=10).topics)
+
 sent = {}
 errors = []
 for codec in ("none", "gzip", "snappy", "lz4", "zstd"):

@@ -290,7 +290,7 @@ function* errorCodes(value: unknown): Generator<number> {
 function isHonestWork({ api, version }: Group, frame: Buffer, bodyOffset: number): boolean {
   if (api.key !== APIS.createTopics.key) return false;
   try {
-    const { topics } = codecFor(APIS.createTopics.request, version).decode(frame, bodyOffset);
+    const { topics } = codecFor(APIS.createTopics.request, version).decodePrefix(frame, bodyOffset);
     return topics.some(
       ({ numPartitions, assignments }) =>
         (numPartitions > MANY_PARTITIONS && numPartitions <= MOST_PARTITIONS) ||
