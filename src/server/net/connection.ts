@@ -41,6 +41,11 @@ export interface ClientConnectionDependencies {
   readonly logger: Logger;
   readonly budget: MemoryBudget;
   readonly startRequest: StartRequest;
+  /**
+   * Whether the request may be in work beside others of its connection. All others are in work alone, as
+   * in Kafka: their answers may be large, and must not pile up for a client that does not read them.
+   */
+  readonly mayOverlap: (frame: Buffer) => boolean;
   /** Called once, when the connection is gone. */
   readonly onClosed: () => void;
 }
@@ -56,12 +61,13 @@ export interface ClientConnectionOptions {
 /** A request in work, in its place in the order of answers. */
 interface Slot {
   readonly requestBytes: number;
+  readonly mayOverlap: boolean;
   outcome: Outcome | null;
   closeCallbacks: (() => void)[] | null;
 }
 
 /**
- * One client's connection. Requests start in order and may overlap; answers leave in the order of the
+ * One client's connection. Requests start in order, some overlap; answers leave in the order of the
  * requests. Reading stops while too much is in work, here or on the node, and while the client does not
  * read its answers; so memory is bounded whatever the client does.
  */
@@ -144,7 +150,7 @@ export class ClientConnection implements ConnectionInfo {
   #startWaiting(): void {
     if (this.#isStarting) return;
     this.#isStarting = true;
-    while (this.#state === "open" && this.#waitingCount > 0 && this.#hasRoom()) {
+    while (this.#state === "open" && this.#hasRoom() && this.#isNextFree()) {
       this.#start(must(this.#waiting[this.#startedCount++], "a request waits"));
     }
     this.#dropStarted();
@@ -177,8 +183,21 @@ export class ClientConnection implements ConnectionInfo {
     );
   }
 
+  /** Whether a request waits that those in work let in beside them. */
+  #isNextFree(): boolean {
+    const next = this.#waiting[this.#startedCount];
+    if (next === undefined) return false;
+    const last = this.#slots.at(-1);
+    return last === undefined || (last.mayOverlap && this.#dependencies.mayOverlap(next));
+  }
+
   #start(frame: Buffer): void {
-    const slot: Slot = { requestBytes: frame.length, outcome: null, closeCallbacks: null };
+    const slot: Slot = {
+      requestBytes: frame.length,
+      mayOverlap: this.#dependencies.mayOverlap(frame),
+      outcome: null,
+      closeCallbacks: null,
+    };
     this.#slots.push(slot);
     this.#bytesInWork += frame.length;
     this.#dependencies.budget.take(frame.length);

@@ -2,6 +2,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Connection, Listener, Net } from "../../base/net.ts";
 import type { ListenerConfig } from "../config-listeners.ts";
+import { APIS } from "../../protocol/apis.ts";
 import { ClientConnection, type StartRequest } from "./connection.ts";
 import { MemoryBudget } from "./memory-budget.ts";
 
@@ -136,6 +137,7 @@ export class Listeners {
         logger: this.#dependencies.logger,
         budget: this.#budget,
         startRequest: (frame, info, onClose) => this.#request(frame, info, onClose),
+        mayOverlap: isProduce,
         onClosed: () => this.#forget(client, host),
       },
       {
@@ -177,6 +179,11 @@ export class Listeners {
     if (this.#connections.size > 0) return;
     for (const wake of this.#whenEmpty.splice(0)) wake();
   }
+}
+
+/** Producers keep several requests in flight, and one sync shall cover them all (group commit). */
+function isProduce(frame: Buffer): boolean {
+  return frame.length >= 2 && frame.readInt16BE(0) === APIS.produce.key;
 }
 
 /** Kafka's form, local and remote address and a number that makes it unique. */

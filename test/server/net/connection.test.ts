@@ -39,6 +39,7 @@ function setUp(
         if (name.startsWith("close")) return { kind: "close" };
         return new Promise((resolve) => open.set(name, resolve));
       },
+      mayOverlap: (bytes) => !bytes.toString("latin1").startsWith("alone"),
       onClosed: () => (closedCount += 1),
     },
     {
@@ -77,6 +78,21 @@ describe("answers", () => {
     await answer("a");
     expect(connection.text).toBe("<a><b><c>");
     expect(connection.written).toHaveLength(1);
+  });
+
+  test("that may be large are made one at a time, in the order of all requests", async () => {
+    const { connection, started, answer } = setUp();
+    connection.send(Buffer.concat(["a", "alone1", "alone2", "b", "c"].map((name) => frame(name))));
+    expect(started).toEqual(["a"]);
+    await answer("a");
+    expect(started).toEqual(["a", "alone1"]);
+    await answer("alone1");
+    expect(started).toEqual(["a", "alone1", "alone2"]);
+    await answer("alone2");
+    expect(started).toEqual(["a", "alone1", "alone2", "b", "c"]);
+    await answer("c");
+    await answer("b");
+    expect(connection.text).toBe("<a><alone1><alone2><b><c>");
   });
 
   test("are left out for a request without a response, and later ones go on", async () => {
