@@ -145,6 +145,7 @@ class Process {
 
 /** Whether other settings would help, rather than ending another process or repairing a directory. */
 function isBadConfiguration(error: unknown): boolean {
+  if (error instanceof ListenError) return error.isBadConfiguration;
   return (
     error instanceof DirectoryError &&
     ["OTHER_NODE", "OTHER_CLUSTER", "NOT_WRITABLE"].includes(error.code)

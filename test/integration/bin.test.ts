@@ -107,6 +107,18 @@ describe("a start that fails", () => {
     }
   });
 
+  test("for an address that is not of this host names it, and leaves with 78", async () => {
+    await withTemporaryFolder(async (folder) => {
+      // TEST-NET-1 of RFC 5737: nobody's address.
+      const listeners = "PLAINTEXT://192.0.2.1:0";
+      const ended = await run(...overrides({ listeners, "log.dirs": folder }));
+      expect(ended.code).toBe(78);
+      expect(messages(ended, "fatal")).toEqual([
+        "listener PLAINTEXT: 192.0.2.1:0 is not an address of this host: name one in listeners",
+      ]);
+    });
+  });
+
   test("for a directory that another process holds names it, and leaves with 1", async () => {
     await withTemporaryFolder(async (dataDirectory) => {
       const broker = await BrokerProcess.start({ dataDirectory });

@@ -32,6 +32,13 @@ export interface ListenersOptions {
 /** A port cannot be bound. The message names it and the way out. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
+  /** Whether other settings would help, rather than ending another process. */
+  readonly isBadConfiguration: boolean;
+
+  constructor(message: string, isBadConfiguration: boolean, options: ErrorOptions) {
+    super(message, options);
+    this.isBadConfiguration = isBadConfiguration;
+  }
 }
 
 /** The ports for clients, and all connections that came in through them. */
@@ -202,5 +209,7 @@ function listenError(config: ListenerConfig, error: unknown): ListenError {
     ENOTFOUND: "does not resolve to an address: name one in listeners",
   };
   const reason = reasons[code] ?? `cannot be bound (${code})`;
-  return new ListenError(`listener ${config.name}: ${place} ${reason}`, { cause: error });
+  const isBadConfiguration = code in reasons && code !== "EADDRINUSE";
+  const message = `listener ${config.name}: ${place} ${reason}`;
+  return new ListenError(message, isBadConfiguration, { cause: error });
 }
