@@ -51,7 +51,7 @@ export class FlushPolicy {
 
   /** The batches that end there are in the page cache. */
   wrote(batchEnds: readonly number[], nowMs: number): void {
-    if (this.#keepsEnds) this.#unflushedEnds.push(...batchEnds);
+    if (this.#keepsEnds) for (const end of batchEnds) this.#unflushedEnds.push(end);
     this.#writtenEndOffset = batchEnds.at(-1) ?? this.#writtenEndOffset;
     this.#oldestUnflushedMs ??= nowMs;
     this.#oldestUncoveredMs ??= nowMs;

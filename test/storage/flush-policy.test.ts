@@ -104,3 +104,13 @@ test("a stricter policy trusts only what is flushed until the next sync", () => 
   marks.flushed(marks.startFlush());
   expect(marks.safeEndOffset(0)).toBe(9);
 });
+
+test("one write may hold any number of batches", () => {
+  const marks = policy(1000);
+  const count = 200_000;
+  const ends = Array.from({ length: count }, (_, index) => index + 1);
+  marks.wrote(ends, 0);
+  expect(marks.safeEndOffset(0)).toBe(999);
+  marks.flushed(marks.startFlush());
+  expect(marks.safeEndOffset(0)).toBe(count);
+});
