@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { DiskError } from "../base/disk.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
@@ -28,7 +29,7 @@ interface Run {
 interface FlushWaiter {
   readonly endOffset: number;
   readonly resolve: () => void;
-  readonly reject: (error: KafkaError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -45,10 +46,14 @@ export class LogWriter {
   #isPumping = false;
   #isFlushing = false;
   #isFlushWanted = false;
+  /** The parts of the last sync, which outlive it when one of them fails. */
+  #syncing: Promise<unknown> | null = null;
   #flushTimer: Timer | null = null;
   #waiters: FlushWaiter[] = [];
   #idleWaiters: (() => void)[] = [];
   #failure: DiskError | null = null;
+  /** What went wrong that no disk is to blame for: nothing that was begun can be trusted after it. */
+  #bug: { readonly error: unknown } | null = null;
   #isStopped = false;
   /** Files were made whose names no sync has covered. */
   #hasNewNames: boolean;
@@ -98,6 +103,7 @@ export class LogWriter {
 
   /** Queues the batch; it is written, as it lies, after all that were queued before. */
   write(segment: Segment, batch: Buffer, endOffset: number): void {
+    assert(!this.#isStopped, "a writer that was stopped takes no batches");
     let run = this.#queue.at(-1);
     if (run?.segment !== segment) {
       run = { segment, buffers: [], batchEnds: [], byteCount: 0 };
@@ -116,6 +122,7 @@ export class LogWriter {
   /** Resolves when all below the offset is durable. Throws KafkaError KAFKA_STORAGE_ERROR. */
   flush(endOffset: number): Promise<void> {
     if (this.#failure !== null) return Promise.reject(storageError(this.#failure));
+    assert(this.#bug === null, "a writer that met a bug flushes nothing");
     if (this.flushedEndOffset >= endOffset) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiters.push({ endOffset, resolve, reject });
@@ -125,7 +132,8 @@ export class LogWriter {
 
   /**
    * Resolves when all that was queued is written, synced and finished, and nothing runs any more; or
-   * when the writer has failed. Nothing may be queued meanwhile.
+   * when the writer has failed. Nothing may be queued meanwhile. Throws the bug that has stopped it:
+   * what it left half done must not be called an orderly end.
    */
   async settle(): Promise<void> {
     while (!this.#isStopped && !this.#isSettled) {
@@ -133,6 +141,7 @@ export class LogWriter {
       if (isUnflushed && !this.#isFlushing) this.#requestFlush();
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
+    if (this.#bug !== null) throw this.#bug.error;
   }
 
   /** Nothing more is written: the log is closed, its directory is offline, or its disk has failed. */
@@ -140,9 +149,7 @@ export class LogWriter {
     if (this.#failure !== null) return;
     this.#failure = error;
     this.stop();
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter.reject(storageError(error));
+    this.#refuseWaiters(storageError(error));
     this.#dependencies.onFailure(error);
   }
 
@@ -154,21 +161,31 @@ export class LogWriter {
     this.#flushTimer = null;
   }
 
-  async #pump(): Promise<void> {
-    for (;;) {
-      const run = this.#queue.shift();
-      if (run === undefined) break;
-      try {
-        if (!run.segment.isCreated) await this.#createSegment(run.segment);
-        await run.segment.write(run.buffers, run.byteCount);
-      } catch (error) {
-        this.#failed(error);
-      }
-      if (this.#isStopped) break;
-      this.#afterWrite(run);
+  /** After `stop`: resolves when no write or sync of ours can reach the disk any more. */
+  async quiet(): Promise<void> {
+    while (this.#isPumping || this.#isFlushing) {
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
-    this.#isPumping = false;
-    this.#wake();
+    await this.#syncing;
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      for (;;) {
+        const run = this.#queue.shift();
+        if (run === undefined) break;
+        if (!run.segment.isCreated) await this.#createSegment(run.segment);
+        if (this.#hasEnded()) break;
+        await run.segment.write(run.buffers, run.byteCount);
+        if (this.#hasEnded()) break;
+        this.#afterWrite(run);
+      }
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isPumping = false;
+      this.#wake();
+    }
   }
 
   async #createSegment(segment: Segment): Promise<void> {
@@ -208,25 +225,26 @@ export class LogWriter {
   }
 
   async #runFlushes(): Promise<void> {
-    while (this.#isFlushWanted && !this.#isStopped) {
-      this.#isFlushWanted = false;
-      this.#flushTimer?.cancel();
-      this.#flushTimer = null;
-      const endOffset = this.#policy.startFlush();
-      try {
+    try {
+      while (this.#isFlushWanted && !this.#isStopped) {
+        this.#isFlushWanted = false;
+        this.#flushTimer?.cancel();
+        this.#flushTimer = null;
+        const endOffset = this.#policy.startFlush();
         await this.#sync();
-      } catch (error) {
-        this.#failed(error);
+        if (this.#hasEnded()) break;
+        this.#policy.flushed(endOffset);
+        if (this.#policy.isFlushDue()) this.#isFlushWanted = true;
+        this.#armTimer();
+        this.#settleWaiters();
+        this.#dependencies.onAdvance();
       }
-      if (this.#hasEnded()) break;
-      this.#policy.flushed(endOffset);
-      if (this.#policy.isFlushDue()) this.#isFlushWanted = true;
-      this.#armTimer();
-      this.#settleWaiters();
-      this.#dependencies.onAdvance();
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isFlushing = false;
+      this.#wake();
     }
-    this.#isFlushing = false;
-    this.#wake();
   }
 
   /** Makes durable what is written now, and with it the names without which it would not be found. */
@@ -235,10 +253,11 @@ export class LogWriter {
     const hasFinished = dirty.some((segment) => segment.isFinishable);
     const hasNewNames = this.#hasNewNames || hasFinished;
     this.#hasNewNames = false;
-    const [isRenamed] = await Promise.all([
-      this.#dependencies.syncFiles(),
-      ...dirty.map((segment) => (segment.isFinishable ? segment.finish() : segment.datasync())),
-    ]);
+    const files = this.#dependencies.syncFiles();
+    const segments = dirty.map((one) => (one.isFinishable ? one.finish() : one.datasync()));
+    // The first failure is told at once, but what runs beside it can still reach the disk.
+    this.#syncing = Promise.allSettled([files, ...segments]);
+    const [isRenamed] = await Promise.all([files, ...segments]);
     if (hasNewNames || isRenamed) await this.#dependencies.syncNames();
     if (hasFinished) {
       const rest = this.#segments.filter((segment) => segment.state !== "inactive");
@@ -275,9 +294,22 @@ export class LogWriter {
     for (const waiter of ready) waiter.resolve();
   }
 
+  #refuseWaiters(error: unknown): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(error);
+  }
+
+  /** Throws what is no disk's failure but a bug: nobody waits for that throw, so the process ends. */
   #failed(error: unknown): void {
-    if (!(error instanceof DiskError)) throw error;
-    if (!this.#isStopped) this.fail(error);
+    if (error instanceof DiskError) {
+      if (!this.#isStopped) this.fail(error);
+      return;
+    }
+    this.#bug ??= { error };
+    this.stop();
+    this.#refuseWaiters(error);
+    throw error;
   }
 }
 

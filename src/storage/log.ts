@@ -339,6 +339,7 @@ export class Log {
       if (isOrderly) await this.#settle();
     } finally {
       this.#writer.stop();
+      await this.#writer.quiet();
       await Promise.all(this.#segments.map((segment) => segment.close()));
     }
   }

@@ -65,6 +65,8 @@ export class Segment implements Unloadable {
   #loading: Promise<SegmentView> | null = null;
   #rebuilding: Promise<void> | null = null;
   #storing: Promise<void> | null = null;
+  /** The parts of `finish`, which outlive it when one of them fails. */
+  #finishing: Promise<unknown> | null = null;
   #useCount = 0;
   #isUnloadWanted = false;
   #isClosed = false;
@@ -228,7 +230,9 @@ export class Segment implements Unloadable {
   /** Makes all of a rolled segment durable: batches, indexes, snapshot. Throws DiskError. */
   async finish(): Promise<void> {
     assert(this.isFinishable, "only a rolled segment is finished, when all of it is written");
-    await Promise.all([this.datasync(), this.storeIndexes(true, true), this.#writeSnapshot()]);
+    const parts = [this.datasync(), this.storeIndexes(true, true), this.#writeSnapshot()];
+    this.#finishing = Promise.allSettled(parts);
+    await Promise.all(parts);
     this.#state = "inactive";
     this.#dependencies.cache.touch(this);
   }
@@ -282,6 +286,7 @@ export class Segment implements Unloadable {
         this.#whenUnused = resolve;
       });
     }
+    await this.#finishing;
     await this.#storing?.catch(() => undefined);
     await this.#closeFile();
   }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { DiskError } from "../../src/base/disk.ts";
 import { InlineOffload } from "../../src/server/offload.ts";
 import {
@@ -361,6 +361,54 @@ describe("a failed write or sync is final (R9, S8)", () => {
   });
 });
 
+describe("a bug under the writer is nobody's to handle: it ends the process", () => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown): void => void unhandled.push(error);
+  let before: NodeJS.UnhandledRejectionListener[] = [];
+  beforeEach(() => {
+    // The runner's own listeners would fail the run for what this test wants to see.
+    before = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection");
+    process.on("unhandledRejection", note);
+    unhandled.length = 0;
+  });
+  afterEach(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of before) process.on("unhandledRejection", listener);
+  });
+
+  test.each(["writev", "datasync"] as const)("in %s", async (operation) => {
+    const { open, disk } = logWorld();
+    const log = await open({ flushMessages: 1 });
+    const bug = new RangeError("a bug");
+    disk.throwFrom(operation, ".log", bug);
+    log.append(batchOf(1), CLIENT);
+    await expect(log.flush()).rejects.toBe(bug);
+    await settle();
+    expect(unhandled).toEqual([bug]);
+    expect(() => log.append(batchOf(1), CLIENT)).toThrow("takes no batches");
+    await expect(log.flush()).rejects.toThrow("flushes nothing");
+    await expect(log.close(), "nor is its end an orderly one").rejects.toBe(bug);
+    expect(disk.names(DIRECTORY).filter((name) => name.endsWith(".snapshot"))).toEqual([]);
+  });
+
+  test("or in who hears of the advance", async () => {
+    const { open } = logWorld();
+    const log = await open();
+    const bug = new RangeError("a bug");
+    log.setListener({
+      onAdvance: () => {
+        throw bug;
+      },
+      onFailure: () => undefined,
+    });
+    log.append(batchOf(1), CLIENT);
+    await settle();
+    expect(unhandled).toEqual([bug]);
+    await expect(log.close()).rejects.toBe(bug);
+  });
+});
+
 describe("read", () => {
   test("returns the batch that contains the offset, whole", async () => {
     const { open } = logWorld();
@@ -646,5 +694,56 @@ describe("close", () => {
     release();
     await expect(reading).resolves.toMatchObject({ nextOffset: 1 });
     await closing;
+  });
+
+  test.each([
+    ["the creation of a segment", "open", "/00000000000000000000.log"],
+    ["a write", "writev", ".log"],
+    ["a sync", "datasync", ".log"],
+    ["the epochs' replacement", "rename", "leader-epoch-checkpoint.tmp"],
+  ] as const)("and abandon wait for %s that has begun", async (_name, operation, path) => {
+    const { open, disk } = logWorld();
+    const log = await open({ flushMessages: 1 });
+    const release = disk.hold(operation, path);
+    log.append(batchOf(1), CLIENT);
+    await settle();
+    let isAbandoned = false;
+    const abandoning = log.abandon().then(() => {
+      isAbandoned = true;
+    });
+    await settle();
+    expect(isAbandoned).toBe(false);
+    release();
+    await abandoning;
+    const calls = disk.calls.length;
+    await settle();
+    expect(disk.calls.length, "nothing reaches the disk after it").toBe(calls);
+    expect(log.failure).toBeNull();
+    if (operation === "open") expect(disk.count("writev", ".log")).toBe(0);
+  });
+
+  test.each([
+    ["the epochs", "rename", "leader-epoch-checkpoint.tmp", 1],
+    ["a rolled segment's snapshot", "open", ".snapshot", 2],
+  ] as const)("and abandon wait for %s where a sync has failed", async (...theCase) => {
+    const [, operation, path, batchCount] = theCase;
+    const { open, disk } = logWorld();
+    const log = await open({ segmentBytes: 120 });
+    const release = disk.hold(operation, path);
+    disk.fail("datasync", "/00000000000000000000.log", "EIO");
+    for (let i = 0; i < batchCount; i += 1) log.append(batchOf(1), CLIENT);
+    await settle();
+    await expect(log.flush(), "the failure is told at once").rejects.toThrow("EIO");
+    let isAbandoned = false;
+    const abandoning = log.abandon().then(() => {
+      isAbandoned = true;
+    });
+    await settle();
+    expect(isAbandoned).toBe(false);
+    release();
+    await abandoning;
+    const calls = disk.calls.length;
+    await settle();
+    expect(disk.calls.length).toBe(calls);
   });
 });

@@ -20,6 +20,7 @@ export interface Call {
 
 type Rule = { readonly matches: (call: Call) => boolean } & (
   | { readonly kind: "fail"; readonly code: string }
+  | { readonly kind: "throw"; readonly error: Error }
   | { readonly kind: "hold"; readonly until: Promise<void> }
 );
 
@@ -41,6 +42,11 @@ export class ScriptedDisk implements Disk {
 
   fail(operation: Operation, pathEnd: string, code: string): void {
     this.#rules.push({ kind: "fail", code, matches: matching(operation, pathEnd) });
+  }
+
+  /** Such calls throw what no disk should. */
+  throwFrom(operation: Operation, pathEnd: string, error: Error): void {
+    this.#rules.push({ kind: "throw", error, matches: matching(operation, pathEnd) });
   }
 
   /** Such calls wait until the returned function is called. */
@@ -143,6 +149,7 @@ export class ScriptedDisk implements Disk {
     for (const rule of this.#rules) {
       if (!rule.matches(call)) continue;
       if (rule.kind === "fail") throw new DiskError(rule.code, path, operation);
+      if (rule.kind === "throw") throw rule.error;
       await rule.until;
     }
     return await run();
