@@ -1,6 +1,6 @@
 import { assert, must } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import { type Disk, DiskError } from "../base/disk.ts";
+import { type Disk, DiskError, isNotFound } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { type Random, randomUuid } from "../base/random.ts";
@@ -11,7 +11,7 @@ import { markedDirectoryName, partitionDirectoryName, type DirectoryMark } from 
 import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
 import { LogDirectory } from "./log-directory.ts";
-import { listLogFiles } from "./log-files.ts";
+import { listLogFiles, removeFile } from "./log-files.ts";
 import { SegmentCache } from "./segment-cache.ts";
 
 export { DirectoryError, type DirectoryErrorCode } from "./directory-error.ts";
@@ -192,7 +192,8 @@ export class LogManager {
       if (directory === undefined) return;
       await directory.logs.get(key)?.abandon();
       const path = await this.#moveAside(directory, key, "delete");
-      if (path !== null) await this.#guard(directory, () => this.#dependencies.disk.remove(path));
+      if (path !== null)
+        await this.#guard(directory, () => removeFile(this.#dependencies.disk, path));
     });
   }
 
@@ -242,13 +243,14 @@ export class LogManager {
   }
 
   async #openLog(key: string, id: PartitionId, config: LogConfig): Promise<Log> {
-    let directory = this.#holder(key);
-    const stored = directory?.partitions.get(key);
+    // Several directories may hold the name: one that was offline when its topic was deleted.
+    let directory = this.#directories.find(
+      (each) => each.partitions.get(key)?.topicId === id.topicId,
+    );
     const open = directory?.logs.get(key);
-    if (open !== undefined && stored?.topicId === id.topicId) return open;
-    if (directory !== undefined && stored?.topicId !== id.topicId) {
-      await this.#evict(directory, key, id);
-      directory = undefined;
+    if (open !== undefined) return open;
+    for (const each of this.#directories) {
+      if (each !== directory && each.partitions.has(key)) await this.#evict(each, key, id);
     }
     directory ??= this.#emptiest();
     const chosen = directory;
@@ -256,6 +258,8 @@ export class LogManager {
     chosen.partitions.set(key, id);
     const log = await this.#guard(chosen, () => this.#open(chosen, key, id, config));
     if (log === null) throw offline(chosen);
+    // The directory went offline while the log was being opened (R9).
+    if (chosen.failure !== null) log.fail(chosen.failure);
     chosen.logs.set(key, log);
     return log;
   }
@@ -309,7 +313,12 @@ export class LogManager {
     const uniqueId = random.bytes(16).toString("hex");
     const path = `${directory.path}/${markedDirectoryName(key, uniqueId, mark)}`;
     const moved = await this.#guard(directory, async () => {
-      await disk.rename(`${directory.path}/${key}`, path);
+      try {
+        await disk.rename(`${directory.path}/${key}`, path);
+      } catch (error) {
+        // Its opening was refused before anything was made (EMFILE): there is nothing to move.
+        if (!isNotFound(error)) throw error;
+      }
       await directory.forget(key);
       return path;
     });

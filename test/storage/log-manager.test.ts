@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { loopTurn } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import type { Uuid } from "../../src/base/ids.ts";
 import {
@@ -7,6 +11,7 @@ import {
   type LogManagerOptions,
   type PartitionId,
 } from "../../src/storage/log-manager.ts";
+import { NodeDisk } from "../../src/storage/node-disk.ts";
 import { batchOf, CLIENT, CONFIG, logWorld } from "./support/log-world.ts";
 import { settle } from "./support/manual-clock.ts";
 import { ScriptedDisk } from "./support/scripted-disk.ts";
@@ -264,6 +269,76 @@ describe("partitions", () => {
   });
 });
 
+describe("a topic that is deleted and made anew", () => {
+  test("while its batches are written is a new one, on a disk that is well", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "holdfast-logs-"));
+    try {
+      const { dependencies, said } = logWorld();
+      const manager = await LogManager.open(
+        { ...dependencies, disk: new NodeDisk(), random: new SeededRandom(1) },
+        { ...ONE_DIR, logDirs: [directory] },
+      );
+      for (let round = 0; round < 8; round += 1) {
+        const id = partition(0, round % 2 === 0 ? TOPIC_A : TOPIC_B);
+        const log = await manager.openLog(id, CONFIG);
+        expect(log.logEndOffset).toBe(0);
+        log.append(batchOf(1), CLIENT);
+        await log.flush();
+        // More than one system call takes: the deletion comes between two parts of one write.
+        for (let i = 0; i < 1_400; i += 1) log.append(batchOf(1, 150), CLIENT);
+        for (let turn = 0; turn <= round % 3; turn += 1) await loopTurn();
+        await manager.deleteLog("topic", 0);
+        expect(log.failure).toBeNull();
+      }
+      expect(said).toEqual([]);
+      expect(manager.directories[0]!.isOnline).toBe(true);
+      await manager.close(null);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  test("after its creation was refused takes nothing offline", async () => {
+    const { start, disk } = managerWorld();
+    const manager = await start();
+    const other = await manager.openLog(partition(1), CONFIG);
+    disk.fail("list", "/topic-0", "EMFILE");
+    await expect(manager.openLog(partition(0), CONFIG)).rejects.toMatchObject({
+      errorName: "KAFKA_STORAGE_ERROR",
+    });
+    await manager.deleteLog("topic", 0);
+    expect(manager.directories[0]!.isOnline).toBe(true);
+    expect(other.failure).toBeNull();
+    expect(manager.partitionsOnDisk()).toEqual([partition(1)]);
+    await manager.close(null);
+  });
+
+  test.each([
+    ["first", ["/a", "/b"]],
+    ["last", ["/b", "/a"]],
+  ])("is found by its id when the old one's directory is back, as the %s", async (_at, logDirs) => {
+    const { start, disk } = managerWorld();
+    const manager = await start({ logDirs: ["/a", "/b"] });
+    const old = await manager.openLog(partition(0), CONFIG);
+    expect(old.directory).toBe("/a/topic-0");
+    old.append(batchOf(1), CLIENT);
+    await old.flush();
+    disk.fail("datasync", "/a/topic-0/00000000000000000000.log", "EIO");
+    old.append(batchOf(1), CLIENT);
+    await expect(old.flush()).rejects.toThrow("EIO");
+    await manager.deleteLog("topic", 0);
+    const log = await manager.openLog(partition(0, TOPIC_B), CONFIG);
+    for (let i = 0; i < 5; i += 1) log.append(batchOf(1), CLIENT);
+    await manager.close(1);
+    const again = await managerWorld(disk.clone()).start({ logDirs });
+    const found = await again.openLog(partition(0, TOPIC_B), CONFIG);
+    expect([found.directory, found.logEndOffset]).toEqual(["/b/topic-0", 5]);
+    expect(again.partitionsOnDisk()).toEqual([partition(0, TOPIC_B)]);
+    expect(again.log("topic", 0)).toBe(found);
+    await again.close(2);
+  });
+});
+
 describe("a clean stop", () => {
   test("leaves the mark with the broker epoch, which the next start takes away for good (R5)", async () => {
     const { start, disk } = managerWorld();
@@ -433,6 +508,22 @@ describe("a failed disk takes its directory offline for ever, and no other (R9)"
     await manager.close(4);
     expect(disk.exists("/a/.kafka_cleanshutdown")).toBe(false);
     expect(disk.exists("/b/.kafka_cleanshutdown")).toBe(true);
+  });
+
+  test("and with one that was being opened", async () => {
+    const { start, disk } = managerWorld();
+    const manager = await start();
+    const log = await manager.openLog(partition(0), { ...CONFIG, flushMessages: 1 });
+    const release = disk.hold("mkdir", "/topic-1");
+    const opening = manager.openLog(partition(1), CONFIG);
+    await settle();
+    disk.fail("datasync", "/topic-0/00000000000000000000.log", "EIO");
+    log.append(batchOf(1), CLIENT);
+    await settle();
+    expect(manager.directories[0]!.isOnline).toBe(false);
+    release();
+    expect((await opening).failure?.code).toBe("EIO");
+    await manager.close(null);
   });
 
   test("a checkpoint that cannot be written, too", async () => {
