@@ -379,22 +379,26 @@ export class LogManager {
     this.#background.add(running);
   }
 
-  async #checkpointAll(hasRecoveryPoints: boolean): Promise<void> {
-    for (const directory of this.#directories) await this.#checkpoint(directory, hasRecoveryPoints);
+  async #checkpointAll(hasStarts: boolean): Promise<void> {
+    for (const directory of this.#directories) await this.#checkpoint(directory, hasStarts);
   }
 
-  async #checkpoint(directory: LogDirectory, hasRecoveryPoints: boolean): Promise<void> {
+  /**
+   * Recovery points go with the high watermarks, not with the log starts: damage below them is told
+   * from a torn tail (R10), so each moment that they are late is one in which it would be cut.
+   */
+  async #checkpoint(directory: LogDirectory, hasStarts: boolean): Promise<void> {
     await this.#guard(directory, async () => {
       await directory.writeCheckpoint(
         "replication-offset-checkpoint",
         (log, topic, partitionIndex) =>
           this.#highWatermarks(topic, partitionIndex) ?? log.safeEndOffset,
       );
-      if (!hasRecoveryPoints) return;
       await directory.writeCheckpoint(
         "recovery-point-offset-checkpoint",
         (log) => log.flushedEndOffset,
       );
+      if (!hasStarts) return;
       await directory.writeCheckpoint("log-start-offset-checkpoint", (log) =>
         log.logStartOffset > 0 ? log.logStartOffset : null,
       );

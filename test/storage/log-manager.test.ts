@@ -440,14 +440,34 @@ describe("checkpoints", () => {
     expect(String(disk.content("/data/replication-offset-checkpoint"))).toBe(
       "0\n2\ntopic 0 2\ntopic 1 3\n",
     );
-    expect(disk.exists("/data/recovery-point-offset-checkpoint")).toBe(false);
-    await clock.advance(55_000);
     expect(String(disk.content("/data/recovery-point-offset-checkpoint"))).toBe(
       "0\n2\ntopic 0 3\ntopic 1 0\n",
     );
+    expect(disk.exists("/data/log-start-offset-checkpoint")).toBe(false);
+    await clock.advance(55_000);
+    expect(disk.exists("/data/log-start-offset-checkpoint")).toBe(true);
     const writes = disk.count("rename");
     await clock.advance(60_000);
     expect(disk.count("rename")).toBe(writes);
+    await manager.close(null);
+  });
+
+  test("tell damage from a torn tail five seconds after the sync (R10)", async () => {
+    const { start, disk, clock } = managerWorld();
+    const manager = await start();
+    const log = await manager.openLog(partition(0), { ...CONFIG, flushMessages: 1 });
+    for (let i = 0; i < 10; i += 1) log.append(batchOf(1), CLIENT);
+    await log.flush();
+    await clock.advance(5_000);
+    const killed = disk.clone();
+    const path = "/data/topic-0/00000000000000000000.log";
+    const content = killed.content(path);
+    const flippedAt = content.length - 1;
+    content.writeUInt8(content.readUInt8(flippedAt) ^ 1, flippedAt);
+    killed.put(path, content);
+    const after = await managerWorld(killed).start();
+    expect((await after.openLog(partition(0), CONFIG)).failure?.code).toBe("EUCLEAN");
+    expect(killed.content(path).length).toBe(content.length);
     await manager.close(null);
   });
 
