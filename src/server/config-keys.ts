@@ -100,7 +100,7 @@ const LOG_KEYS = {
   "replica.high.watermark.checkpoint.interval.ms": long(
     5000,
     { min: 1 },
-    "How often high watermarks are noted.",
+    "How often high watermarks and recovery points are noted.",
   ),
   "log.message.timestamp.type": oneOf(
     "CreateTime",
