@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { uuidFromBytes, type Uuid, ZERO_UUID } from "./ids.ts";
+import { uuidFromBytes, uuidToBytes, type Uuid, ZERO_UUID } from "./ids.ts";
 
 /** The only source of chance (design.md, section 2). */
 export interface Random {
@@ -28,7 +28,7 @@ export function randomUuid(random: Random): Uuid {
 
 /** A member id's tail: a random uuid in the form 8-4-4-4-12, as Kafka appends it. */
 export function randomHyphenatedUuid(random: Random): string {
-  const hex = Buffer.from(randomUuid(random), "base64url").toString("hex");
+  const hex = uuidToBytes(randomUuid(random)).toString("hex");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 

@@ -198,24 +198,6 @@ export class LogManager {
   }
 
   /**
-   * Moves the directories aside of partitions that no topic has any more: deleted while this node was
-   * down. Call it once the metadata is known; a directory that nobody opens is never recovered, and
-   * would keep every later stop from being a clean one.
-   */
-  async setStraysAside(isKnown: (id: PartitionId) => boolean): Promise<void> {
-    for (const directory of this.#directories) {
-      for (const [key, { topic, partitionIndex, topicId }] of [...directory.partitions]) {
-        if (topicId !== null && isKnown({ topic, partitionIndex, topicId })) continue;
-        await this.#inTurn(key, async () => {
-          if (directory.logs.has(key) || !directory.partitions.has(key)) return;
-          const movedTo = await this.#moveAside(directory, key, "stray");
-          this.#dependencies.logger.warn({ topic, partitionIndex, movedTo }, "moved a stray aside");
-        });
-      }
-    }
-  }
-
-  /**
    * Closes all logs and leaves each directory marked as clean in which everything was in order, with
    * the broker epoch that the next registration names. Releases the locks. Idempotent.
    */

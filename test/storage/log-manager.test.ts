@@ -403,26 +403,6 @@ describe("a clean stop", () => {
   });
 });
 
-test("what no topic has any more is set aside, and no longer keeps a stop from being clean", async () => {
-  const { start, disk } = managerWorld();
-  const manager = await start();
-  for (const index of [0, 1, 2]) await manager.openLog(partition(index), CONFIG);
-  const killed = disk.clone();
-  killed.put("/data/topic-2/partition.metadata", Buffer.alloc(0));
-  const second = await managerWorld(killed).start();
-  await second.openLog(partition(0), CONFIG);
-  await second.setStraysAside(({ partitionIndex }) => partitionIndex === 0);
-  expect(second.partitionsOnDisk()).toEqual([partition(0)]);
-  expect(second.log("topic", 0)).toBeDefined();
-  const strays = killed.names("/data").filter((name) => name.includes("-stray/"));
-  expect(new Set(strays.map((name) => name.slice(0, 8)))).toEqual(
-    new Set(["topic-1.", "topic-2."]),
-  );
-  await second.close(3);
-  expect(killed.exists("/data/.kafka_cleanshutdown")).toBe(true);
-  await manager.close(null);
-});
-
 describe("checkpoints", () => {
   test("are written now and then, whole, and only when something has changed", async () => {
     const { start, disk, clock } = managerWorld();

@@ -81,9 +81,8 @@ export interface MetadataImage {
   readonly nextProducerId: number;
 }
 
-/** Kafka's ConfigResource types. */
+/** Kafka's ConfigResource type of a topic. */
 export const TOPIC_RESOURCE = 2;
-export const BROKER_RESOURCE = 4;
 
 /** Key of a resource's settings in an image. */
 export function configKey(resourceType: number, resourceName: string): string {
