@@ -4,7 +4,8 @@ import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { DirectoryError } from "../storage/log-manager.ts";
-import { Log, type LogConfig } from "../storage/log.ts";
+import { Log } from "../storage/log.ts";
+import { DEFAULT_LOG_CONFIG, type LogConfig } from "../storage/log-config.ts";
 
 export interface MetadataLogPorts {
   readonly disk: Disk;
@@ -21,16 +22,12 @@ const METADATA_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ" as Uuid;
 
 /** Kafka's metadata.log.* defaults; one message makes a sync due (R12), whatever the topics' policy is. */
 const METADATA_LOG_CONFIG: LogConfig = {
-  segmentBytes: 1024 ** 3,
-  segmentMs: 7 * 24 * 60 * 60 * 1000,
-  indexIntervalBytes: 4096,
-  segmentIndexBytes: 10 * 1024 ** 2,
+  ...DEFAULT_LOG_CONFIG,
   flushMessages: 1,
-  flushMs: Infinity,
   maxMessageBytes: 2 ** 31 - 1,
-  timestampType: "CreateTime",
-  timestampBeforeMaxMs: Infinity,
   timestampAfterMaxMs: Infinity,
+  // Only a snapshot of the metadata may take the place of its records.
+  cleanupPolicy: { compacts: false, deletes: false },
 };
 
 /**

@@ -11,6 +11,8 @@ export interface LogConfig {
   readonly segmentBytes: number;
   /** Roll when the segment's first batch is older than this, by the batches' own times. */
   readonly segmentMs: number;
+  /** Each segment's age limit is shortened by a random part of this: not all roll at once. */
+  readonly segmentJitterMs: number;
   readonly indexIntervalBytes: number;
   readonly segmentIndexBytes: number;
   /** A sync after so many messages; Infinity: off. */
@@ -21,7 +23,48 @@ export interface LogConfig {
   readonly timestampType: "CreateTime" | "LogAppendTime";
   readonly timestampBeforeMaxMs: number;
   readonly timestampAfterMaxMs: number;
+  readonly compressionType: "producer" | "uncompressed" | "gzip" | "snappy" | "lz4" | "zstd";
+  /** null: the codec's own default. */
+  readonly compressionLevel: number | null;
+  readonly cleanupPolicy: { readonly compacts: boolean; readonly deletes: boolean };
+  /** Infinity: for ever. */
+  readonly retentionMs: number;
+  /** Infinity: any size. */
+  readonly retentionBytes: number;
+  /** How long compaction leaves a tombstone. */
+  readonly deleteRetentionMs: number;
+  /** A file that is no longer wanted lies renamed for so long: somebody may still be reading it. */
+  readonly fileDeleteDelayMs: number;
+  readonly minCleanableDirtyRatio: number;
+  readonly minCompactionLagMs: number;
+  /** Infinity: none. */
+  readonly maxCompactionLagMs: number;
 }
+
+/** Kafka's defaults. */
+export const DEFAULT_LOG_CONFIG: LogConfig = {
+  segmentBytes: 1024 ** 3,
+  segmentMs: 604_800_000,
+  segmentJitterMs: 0,
+  indexIntervalBytes: 4096,
+  segmentIndexBytes: 10_485_760,
+  flushMessages: Infinity,
+  flushMs: Infinity,
+  maxMessageBytes: 1_048_588,
+  timestampType: "CreateTime",
+  timestampBeforeMaxMs: Infinity,
+  timestampAfterMaxMs: 3_600_000,
+  compressionType: "producer",
+  compressionLevel: null,
+  cleanupPolicy: { compacts: false, deletes: true },
+  retentionMs: 604_800_000,
+  retentionBytes: Infinity,
+  deleteRetentionMs: 86_400_000,
+  fileDeleteDelayMs: 60_000,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: Infinity,
+};
 
 /** Who wants to know when the marks of a log move. Called synchronously; must not throw. */
 export interface LogListener {

@@ -25,22 +25,12 @@ import type {
   LogReadResult,
   TimestampedOffset,
 } from "../../src/storage/log.ts";
+import { DEFAULT_LOG_CONFIG } from "../../src/storage/log-config.ts";
 
 export const TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ" as Uuid;
 export const OTHER_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAg" as Uuid;
 
-export const LOG_CONFIG: LogConfig = {
-  segmentBytes: 2 ** 30,
-  segmentMs: 604_800_000,
-  indexIntervalBytes: 4096,
-  segmentIndexBytes: 10_485_760,
-  flushMessages: Infinity,
-  flushMs: Infinity,
-  maxMessageBytes: 1_048_588,
-  timestampType: "CreateTime",
-  timestampBeforeMaxMs: Infinity,
-  timestampAfterMaxMs: Infinity,
-};
+export const LOG_CONFIG: LogConfig = { ...DEFAULT_LOG_CONFIG, timestampAfterMaxMs: Infinity };
 
 /** Time that moves only when a test says so. */
 export class ManualClock implements Clock {

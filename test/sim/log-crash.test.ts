@@ -5,19 +5,17 @@ import { TimerQueue } from "../../src/base/timer-queue.ts";
 import { batchSizeBytes } from "../../src/protocol/records/batch.ts";
 import { buildBatch } from "../../src/protocol/records/batch-builder.ts";
 import { ProcessClock } from "../../src/sim/sim-clock.ts";
-import { Log, type LogConfig } from "../../src/storage/log.ts";
+import { Log } from "../../src/storage/log.ts";
+import { DEFAULT_LOG_CONFIG, type LogConfig } from "../../src/storage/log-config.ts";
 import { DIRECTORY, diskWorld } from "./support/world.ts";
 
 const CONFIG: LogConfig = {
+  ...DEFAULT_LOG_CONFIG,
   segmentBytes: 2000,
   segmentMs: Infinity,
   indexIntervalBytes: 200,
   segmentIndexBytes: 10_000,
-  flushMessages: Infinity,
-  flushMs: Infinity,
   maxMessageBytes: 1_000_000,
-  timestampType: "CreateTime",
-  timestampBeforeMaxMs: Infinity,
   timestampAfterMaxMs: Infinity,
 };
 

@@ -1,4 +1,4 @@
-import type { LogConfig } from "../../storage/log.ts";
+import { DEFAULT_LOG_CONFIG, type LogConfig } from "../../storage/log-config.ts";
 import {
   boolean,
   type ConfigType,
@@ -186,6 +186,7 @@ export class TopicConfigs {
 /** What a topic's settings say to its logs. */
 export function toLogConfig(config: TopicConfig): LogConfig {
   return {
+    ...DEFAULT_LOG_CONFIG,
     segmentBytes: config["segment.bytes"],
     segmentMs: config["segment.ms"],
     indexIntervalBytes: config["index.interval.bytes"],

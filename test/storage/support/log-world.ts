@@ -3,25 +3,16 @@ import { SILENT_LOGGER } from "../../../src/base/logger.ts";
 import { TimerQueue } from "../../../src/base/timer-queue.ts";
 import { batchSizeBytes } from "../../../src/protocol/records/batch.ts";
 import { buildBatch, type NewBatch } from "../../../src/protocol/records/batch-builder.ts";
-import {
-  Log,
-  type LogAppendOptions,
-  type LogConfig,
-  type LogOptions,
-} from "../../../src/storage/log.ts";
+import { Log, type LogAppendOptions, type LogOptions } from "../../../src/storage/log.ts";
+import { DEFAULT_LOG_CONFIG, type LogConfig } from "../../../src/storage/log-config.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { ScriptedDisk } from "./scripted-disk.ts";
 
 export const CONFIG: LogConfig = {
+  ...DEFAULT_LOG_CONFIG,
   segmentBytes: 1_000_000,
   segmentMs: Infinity,
-  indexIntervalBytes: 4096,
-  segmentIndexBytes: 10_485_760,
-  flushMessages: Infinity,
-  flushMs: Infinity,
   maxMessageBytes: 1_000_000,
-  timestampType: "CreateTime",
-  timestampBeforeMaxMs: Infinity,
   timestampAfterMaxMs: Infinity,
 };
 
