@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import { batchSizeBytes } from "../protocol/records/batch.ts";
 import { offsetFileName, type SegmentSuffix } from "./file-names.ts";
 import { ReadHints } from "./read-hints.ts";
+import { DamagedStretches } from "./segment-damage.ts";
 import type { SegmentCache, Unloadable } from "./segment-cache.ts";
 import { type IndexPaths, loadIndexes, scanIndexes, SegmentIndexes } from "./segment-indexes.ts";
 
@@ -49,6 +50,7 @@ export class Segment implements Unloadable {
   readonly baseOffset: number;
   readonly directory: string;
   readonly hints = new ReadHints();
+  readonly damage = new DamagedStretches();
   indexIntervalBytes: number;
 
   readonly #dependencies: SegmentDependencies;
