@@ -30,11 +30,11 @@ const PRODUCER_EPOCH_OFFSET = 51;
 const BASE_SEQUENCE_OFFSET = 53;
 const RECORD_COUNT_OFFSET = 57;
 
-const COMPRESSION_MASK = 0x07;
+export const COMPRESSION_MASK = 0x07;
 const LOG_APPEND_TIME_FLAG = 0x08;
 const TRANSACTIONAL_FLAG = 0x10;
 const CONTROL_FLAG = 0x20;
-const DELETE_HORIZON_FLAG = 0x40;
+export const DELETE_HORIZON_FLAG = 0x40;
 
 const INT32_MAX = 0x7fffffff;
 /** Length, attributes, two deltas, two lengths and the header count: a byte each at least. */
