@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import type { DirectorySync } from "./directory-sync.ts";
 import type { SegmentCache } from "./segment-cache.ts";
+import type { TailCache } from "./tail-cache.ts";
 
 /** What a topic's settings say to its logs. Kafka's topic keys, in camel case. */
 export interface LogConfig {
@@ -106,6 +107,11 @@ export interface LogReadResult {
   readonly records: Buffer;
   /** The offset after the last batch, or the one that was asked for when there is none. */
   readonly nextOffset: number;
+  /**
+   * Gives the memory of `records` back for other reads. Called once, when nothing reads them any more;
+   * who never calls it leaves them to the garbage collector.
+   */
+  readonly release?: () => void;
 }
 
 export interface TimestampedOffset {
@@ -122,6 +128,8 @@ export interface LogDependencies {
   readonly timers: TimerQueue;
   /** Open files of inactive segments, bounded for all logs together. Default: one of its own. */
   readonly segmentCache?: SegmentCache;
+  /** Memory for the newest batches, bounded for all logs together. Default: none. */
+  readonly tailCache?: TailCache;
   /** Syncs of the directory above, shared with the other partitions in it. Default: its own. */
   readonly parentSync?: DirectorySync;
 }

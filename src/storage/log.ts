@@ -1,4 +1,4 @@
-import { assert, must } from "../base/assert.ts";
+import { assert } from "../base/assert.ts";
 import { DiskError } from "../base/disk.ts";
 import type { Offload } from "../base/offload.ts";
 import { KafkaError } from "../protocol/errors.ts";
@@ -26,14 +26,15 @@ import type {
   TimestampedOffset,
 } from "./log-config.ts";
 import { createLog } from "./log-creation.ts";
+import { LogReads } from "./log-reads.ts";
+import { LogSegments } from "./log-segments.ts";
 import { LogWriter } from "./log-writer.ts";
 import { encodeProducerSnapshot } from "./producer-snapshot.ts";
 import type { ProducerState } from "./producer-state.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SegmentCache } from "./segment-cache.ts";
 import { Segment, type SegmentDependencies } from "./segment.ts";
-import { readSegment } from "./segment-reader.ts";
-import { findFirstAtOrAfter, findGreatest } from "./timestamp-search.ts";
+import { type LogTail, TailCache } from "./tail-cache.ts";
 
 export type {
   AppendOrigin,
@@ -50,7 +51,6 @@ export type {
 
 /** Open inactive segments of a log that shares no cache with others. */
 const OWN_CACHE_COUNT = 16;
-const NO_BYTES = Buffer.alloc(0);
 
 /**
  * One partition's log: Kafka's segment files, one writer, many readers.
@@ -61,15 +61,17 @@ const NO_BYTES = Buffer.alloc(0);
  */
 export class Log {
   readonly directory: string;
+  /** For those who read and maintain the log; it changes by the log's own methods. */
+  readonly segments: LogSegments;
   readonly #dependencies: LogDependencies;
   readonly #segmentDependencies: SegmentDependencies;
   readonly #parentSync: DirectorySync;
   readonly #options: LogOptions;
-  /** Invariant: ascending base offsets; only the last one is active. */
-  readonly #segments: Segment[];
+  readonly #reads: LogReads;
   readonly #epochs: LeaderEpochs;
   readonly #producers: ProducerState;
   readonly #writer: LogWriter;
+  readonly #tail: LogTail;
   #config: LogConfig;
   #listener: LogListener | null = null;
   #logEndOffset: number;
@@ -94,18 +96,20 @@ export class Log {
     this.#config = options.config;
     const parentPath = options.directory.slice(0, options.directory.lastIndexOf("/")) || "/";
     this.#parentSync = dependencies.parentSync ?? new DirectorySync(dependencies.disk, parentPath);
-    this.#segments = [...recovered.segments];
     this.#epochs = recovered.epochs;
     this.#producers = recovered.producers;
     this.#logEndOffset = recovered.logEndOffset;
-    const firstBase = this.#segments[0]?.baseOffset ?? 0;
+    const firstBase = recovered.segments[0]?.baseOffset ?? 0;
     this.#logStartOffset = Math.min(
       Math.max(options.logStartOffset ?? 0, firstBase),
       recovered.logEndOffset,
     );
     this.#snapshotOffset = -1;
     this.#isDirectoryDurable = options.isClean === true && !recovered.isNew;
-    if (this.#segments.length === 0) this.#segments.push(this.#newSegment());
+    this.segments = new LogSegments(
+      recovered.segments.length > 0 ? recovered.segments : [this.#newSegment()],
+    );
+    this.#reads = new LogReads(dependencies.clock, this);
     this.#writer = new LogWriter(
       {
         clock: dependencies.clock,
@@ -116,13 +120,15 @@ export class Log {
         onFailure: (error) => this.#onFailure(error),
       },
       {
-        segment: this.#active,
+        segment: this.segments.active,
         endOffset: recovered.logEndOffset,
         flushedEndOffset: recovered.flushedEndOffset,
         hasNewNames: !this.#isDirectoryDurable,
         config: options.config,
       },
     );
+    const tailCache = dependencies.tailCache ?? new TailCache({ capacityBytes: 0 });
+    this.#tail = tailCache.open(() => this.#writer.writtenEndOffset);
     if (recovered.failure !== null) this.#writer.fail(recovered.failure);
   }
 
@@ -184,7 +190,7 @@ export class Log {
 
   /** Where its segments begin, oldest first. */
   get segmentBaseOffsets(): readonly number[] {
-    return this.#segments.map((segment) => segment.baseOffset);
+    return this.segments.list.map((segment) => segment.baseOffset);
   }
 
   /** One listener; a new one replaces it. */
@@ -194,19 +200,19 @@ export class Log {
 
   updateConfig(config: LogConfig): void {
     this.#config = config;
-    this.#active.indexIntervalBytes = config.indexIntervalBytes;
+    this.segments.active.indexIntervalBytes = config.indexIntervalBytes;
     this.#writer.updateConfig(config);
   }
 
   /**
    * Appends one whole batch, synchronously: checks it against its producer's last batches, gives it
-   * offsets and stamps them into `batch`, which is then written as it lies and must not change.
+   * offsets and stamps them into `batch`, and copies it: its memory is the caller's again.
    * A client's batch has passed `validateClientBatch`; the leader epoch never falls.
    * Throws KafkaError OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TIMESTAMP,
    * RECORD_LIST_TOO_LARGE, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER (closed).
    */
   append(batch: Buffer, options: LogAppendOptions): LogAppendResult {
-    this.#refuseUnlessUsable();
+    this.refuseUnlessUsable();
     assert(batch.length === batchSizeBytes(batch), "one whole batch is appended");
     const isStamped = options.origin === "client" && this.#config.timestampType === "LogAppendTime";
     const nowMs = this.#dependencies.clock.wallMs();
@@ -229,10 +235,10 @@ export class Log {
     this.#maybeRoll(batch, lastOffset);
     this.#epochs.assign(options.leaderEpoch, baseOffset);
     this.#producers.update(batch, 0, this.#dependencies.clock.nowMs());
-    const active = this.#active;
+    const active = this.segments.active;
     active.add(batch);
     this.#logEndOffset = lastOffset + 1;
-    this.#writer.write(active, batch, lastOffset + 1);
+    this.#writer.write(active, this.#tail.add(batch, lastOffset + 1), lastOffset + 1);
     return {
       kind: "appended",
       baseOffset,
@@ -249,23 +255,7 @@ export class Log {
    * Throws KafkaError OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER.
    */
   async read(options: LogReadOptions): Promise<LogReadResult> {
-    this.#refuseUnlessUsable();
-    const { offset, maxBytes, minOneBatch } = options;
-    if (offset < this.#logStartOffset || offset > this.#logEndOffset) {
-      const range = `${this.#logStartOffset} to ${this.#logEndOffset}`;
-      throw new KafkaError("OFFSET_OUT_OF_RANGE", `offset ${offset} is not within ${range}`);
-    }
-    const limitOffset = Math.min(options.endOffset, this.writtenEndOffset);
-    const isEmpty = offset >= limitOffset || (maxBytes <= 0 && !minOneBatch);
-    if (isEmpty) return { records: NO_BYTES, nextOffset: offset };
-    return await this.#reading(async () => {
-      for (const segment of this.#segmentsFrom(offset)) {
-        if (segment.baseOffset >= limitOffset) break;
-        const found = await readSegment(segment, { offset, limitOffset, maxBytes, minOneBatch });
-        if (found !== null) return found;
-      }
-      return { records: NO_BYTES, nextOffset: offset };
-    });
+    return await this.#reads.read(options);
   }
 
   /** The first record below `endOffset` with that timestamp or a later one. Throws as `read` does. */
@@ -274,22 +264,12 @@ export class Log {
     endOffset: number,
     offload: Offload,
   ): Promise<TimestampedOffset | null> {
-    this.#refuseUnlessUsable();
-    // Record timestamps are clamped to the safe range as well.
-    const target = Math.min(Math.max(Number(timestampMs), -1), Number.MAX_SAFE_INTEGER);
-    const { clock } = this.#dependencies;
-    return await this.#reading(() =>
-      findFirstAtOrAfter({ clock, offload }, this.#segments, target, this.#range(endOffset)),
-    );
+    return await this.#reads.findByTimestamp(timestampMs, endOffset, offload);
   }
 
   /** The first record below `endOffset` with the greatest timestamp (KIP-734). Throws as `read` does. */
   async findMaxTimestamp(endOffset: number, offload: Offload): Promise<TimestampedOffset | null> {
-    this.#refuseUnlessUsable();
-    const { clock } = this.#dependencies;
-    return await this.#reading(() =>
-      findGreatest({ clock, offload }, this.#segments, this.#range(endOffset)),
-    );
+    return await this.#reads.findMaxTimestamp(endOffset, offload);
   }
 
   /** The leader epoch that wrote, or will write, the offset; -1 when it is not known. */
@@ -309,7 +289,7 @@ export class Log {
 
   /** Resolves when all that was appended before is durable. Throws KafkaError KAFKA_STORAGE_ERROR. */
   async flush(): Promise<void> {
-    this.#refuseUnlessUsable();
+    this.refuseUnlessUsable();
     await this.#writer.flush(this.#logEndOffset);
   }
 
@@ -339,14 +319,15 @@ export class Log {
       if (isOrderly) await this.#settle();
     } finally {
       this.#writer.stop();
+      this.#tail.clear();
       await this.#writer.quiet();
-      await Promise.all(this.#segments.map((segment) => segment.close()));
+      await Promise.all(this.segments.list.map((segment) => segment.close()));
     }
   }
 
   async #settle(): Promise<void> {
     await this.#writer.settle();
-    const active = this.#active;
+    const active = this.segments.active;
     if (this.failure !== null || !active.isCreated) return;
     try {
       if (active.sizeBytes > 0) await active.storeIndexes(true, true);
@@ -391,11 +372,11 @@ export class Log {
   #maybeRoll(batch: Buffer, lastOffset: number): boolean {
     const timestampMs = batchMaxTimestamp(batch);
     const next = { sizeBytes: batch.length, lastOffset, timestampMs };
-    if (!this.#active.shouldRoll(next, this.#config)) return false;
+    if (!this.segments.active.shouldRoll(next, this.#config)) return false;
     const bytes = encodeProducerSnapshot(this.#producers.snapshot());
-    this.#active.roll({ offset: this.#logEndOffset, bytes });
+    this.segments.active.roll({ offset: this.#logEndOffset, bytes });
     this.#snapshotOffset = this.#logEndOffset;
-    this.#segments.push(this.#newSegment());
+    this.segments.push(this.#newSegment());
     return true;
   }
 
@@ -435,41 +416,13 @@ export class Log {
 
   #onFailure(error: DiskError): void {
     this.#dependencies.logger.error({ directory: this.directory, error }, "the log has failed");
+    this.#tail.clear();
     this.#options.onFailure?.(error);
     this.#listener?.onFailure(error);
   }
 
-  async #reading<T>(task: () => Promise<T>): Promise<T> {
-    try {
-      return await task();
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      this.#refuseUnlessUsable();
-      throw new KafkaError("KAFKA_STORAGE_ERROR", `cannot read: ${error.message}`, {
-        cause: error,
-      });
-    }
-  }
-
-  #range(endOffset: number): { readonly startOffset: number; readonly endOffset: number } {
-    return {
-      startOffset: this.#logStartOffset,
-      endOffset: Math.min(endOffset, this.writtenEndOffset),
-    };
-  }
-
-  #segmentsFrom(offset: number): readonly Segment[] {
-    const index = this.#segments.findLastIndex((segment) => segment.baseOffset <= offset);
-    return index === this.#segments.length - 1
-      ? this.#segments.slice(-1)
-      : this.#segments.slice(Math.max(0, index));
-  }
-
-  get #active(): Segment {
-    return must(this.#segments.at(-1), "there is an active segment");
-  }
-
-  #refuseUnlessUsable(): void {
+  /** Throws KafkaError KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER (closed). */
+  refuseUnlessUsable(): void {
     if (this.failure !== null) {
       throw new KafkaError("KAFKA_STORAGE_ERROR", this.failure.message, { cause: this.failure });
     }
