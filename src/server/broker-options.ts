@@ -19,6 +19,7 @@ export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
     highWatermarkCheckpointIntervalMs:
       config["replica.high.watermark.checkpoint.interval.ms"].value,
     producerIdExpirationMs: config["producer.id.expiration.ms"],
+    tailCacheBytes: config["holdfast.tail.cache.bytes"].value,
   };
 }
 

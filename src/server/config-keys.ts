@@ -151,6 +151,11 @@ const HOLDFAST_KEYS = {
   ),
   "holdfast.disk.page.cache.age.ms": long(30000, { min: 1 }, "Then: when they are written back."),
   "holdfast.disk.page.cache.bytes": long(268435456, { min: 1048576 }, "Then: at most so many."),
+  "holdfast.tail.cache.bytes": long(
+    67108864,
+    { min: 0 },
+    "Memory for the newest batches: consumers at the end of a log are served without a read.",
+  ),
   "holdfast.log.level": oneOf("info", ["debug", "info", "warn", "error"], "What is logged."),
 } as const;
 

@@ -13,6 +13,7 @@ import { Log, type LogConfig } from "./log.ts";
 import { LogDirectory } from "./log-directory.ts";
 import { listLogFiles, removeFile } from "./log-files.ts";
 import { SegmentCache } from "./segment-cache.ts";
+import { TailCache } from "./tail-cache.ts";
 
 export { DirectoryError, type DirectoryErrorCode } from "./directory-error.ts";
 
@@ -35,6 +36,8 @@ export interface LogManagerOptions {
   readonly highWatermarkCheckpointIntervalMs?: number;
   /** producer.id.expiration.ms; default 86400000. */
   readonly producerIdExpirationMs?: number;
+  /** holdfast.tail.cache.bytes; default 0: none. */
+  readonly tailCacheBytes?: number;
 }
 
 export interface PartitionId {
@@ -74,6 +77,7 @@ export class LogManager {
   readonly #directories: readonly LogDirectory[];
   readonly #limiter = new Limiter(MAX_CONCURRENT_LOGS);
   readonly #segmentCache = new SegmentCache(MAX_OPEN_SEGMENTS);
+  readonly #tailCache: TailCache;
   /** What is going on with a partition, by directory name: one thing at a time. */
   readonly #pending = new Map<string, Promise<unknown>>();
   readonly #timers = new Set<Timer>();
@@ -90,6 +94,7 @@ export class LogManager {
   ) {
     this.#dependencies = dependencies;
     this.#options = options;
+    this.#tailCache = new TailCache({ capacityBytes: options.tailCacheBytes ?? 0 });
     this.#directories = directories;
     this.clusterId = clusterId;
     const epochs = new Set(directories.map((found) => found.cleanShutdown?.brokerEpoch ?? null));
@@ -251,7 +256,15 @@ export class LogManager {
     const offsetOf = (name: Parameters<LogDirectory["checkpointOf"]>[0]): number =>
       directory.checkpointOf(name, id.topic, id.partitionIndex) ?? 0;
     return Log.open(
-      { disk, clock, logger, timers, segmentCache: this.#segmentCache, parentSync: directory.sync },
+      {
+        disk,
+        clock,
+        logger,
+        timers,
+        segmentCache: this.#segmentCache,
+        tailCache: this.#tailCache,
+        parentSync: directory.sync,
+      },
       {
         directory: `${directory.path}/${key}`,
         config,
