@@ -1,3 +1,5 @@
+import { crc32c } from "../base/crc32c.ts";
+
 /** A checkpoint or snapshot file that is not what it should be. What it held is found out anew. */
 export class DamagedFileError extends Error {
   override readonly name = "DamagedFileError";
@@ -53,12 +55,40 @@ export function decodeEpochCheckpoint(bytes: Buffer): EpochStart[] {
   return entries;
 }
 
+/** A bit of the checksum each: Kafka splits lines at white space, so it sees neither. */
+const ZERO_BIT = " ";
+const ONE_BIT = "\t";
+const CHECKSUM_BITS = 32;
+
 function encodeCheckpoint(lines: readonly string[]): Buffer {
-  return Buffer.from([VERSION, String(lines.length), ...lines, ""].join("\n"), "utf8");
+  const text = [VERSION, String(lines.length), ...lines].join("\n");
+  // Without an entry every byte has one possible value.
+  return Buffer.from(`${text}${lines.length === 0 ? "" : checksumOf(text)}\n`, "utf8");
+}
+
+/**
+ * The CRC-32C of the file before it, as blanks and tabs at the end of the last line. A flipped digit
+ * in a checkpoint is a number like any other, and there is nothing else that could contradict it
+ * (E14; docs/decisions/0004-checksums-in-blanks.md).
+ */
+function checksumOf(text: string): string {
+  const bits = crc32c(Buffer.from(text, "utf8")).toString(2).padStart(CHECKSUM_BITS, "0");
+  return bits.replaceAll("0", ZERO_BIT).replaceAll("1", ONE_BIT);
+}
+
+/** The text without its checksum. A file that Kafka has written, without one, is taken as it is. */
+function checked(bytes: Buffer): string {
+  const text = bytes.toString("utf8");
+  const content = text.replace(/[ \t]+\n$/, "");
+  if (content.length === text.length) return text;
+  if (text !== `${content}${checksumOf(content)}\n`) {
+    throw new DamagedFileError("the checksum is wrong");
+  }
+  return `${content}\n`;
 }
 
 function decodeCheckpoint(bytes: Buffer, fieldCount: number): string[][] {
-  const [version, count, ...lines] = bytes.toString("utf8").split("\n");
+  const [version, count, ...lines] = checked(bytes).split("\n");
   if (version !== VERSION) throw new DamagedFileError("the version is not 0");
   // The last line ends as well, so that a file that was cut off is seen.
   if (lines.pop() !== "" || wholeNumber(count ?? "") !== lines.length) {

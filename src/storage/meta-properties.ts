@@ -1,3 +1,4 @@
+import { crc32c } from "../base/crc32c.ts";
 import { isUuid, type Uuid } from "../base/ids.ts";
 import { DamagedFileError } from "./checkpoint.ts";
 
@@ -10,6 +11,9 @@ export interface MetaProperties {
   readonly clusterId: string;
 }
 
+/** A comment to Kafka: without it a flipped cluster or directory id would be one like any other. */
+const CHECKSUM = "#crc32c=";
+
 export function encodeMetaProperties(meta: MetaProperties): Buffer {
   const lines = [
     `node.id=${meta.nodeId}`,
@@ -17,12 +21,19 @@ export function encodeMetaProperties(meta: MetaProperties): Buffer {
     "version=1",
     `cluster.id=${meta.clusterId}`,
   ];
-  return Buffer.from(`${lines.join("\n")}\n`, "utf8");
+  const text = `${lines.join("\n")}\n`;
+  return Buffer.from(`${text}${CHECKSUM}${checksumOf(text)}\n`, "utf8");
+}
+
+function checksumOf(text: string): string {
+  return crc32c(Buffer.from(text, "utf8")).toString(16).padStart(8, "0");
 }
 
 /** Throws DamagedFileError that says what is wrong. */
 export function decodeMetaProperties(bytes: Buffer): MetaProperties {
-  const values = parseProperties(bytes.toString("utf8"));
+  const text = bytes.toString("utf8");
+  checkChecksum(text);
+  const values = parseProperties(text);
   const version = required(values, "version");
   if (version !== "1") throw new DamagedFileError(`the version is ${version}, not 1`);
   const nodeId = required(values, "node.id");
@@ -30,6 +41,15 @@ export function decodeMetaProperties(bytes: Buffer): MetaProperties {
   const directoryId = required(values, "directory.id");
   if (!isUuid(directoryId)) throw new DamagedFileError(`directory.id is ${directoryId}`);
   return { nodeId: Number(nodeId), directoryId, clusterId: required(values, "cluster.id") };
+}
+
+/** Files of Kafka's, and of the first release, have none. */
+function checkChecksum(text: string): void {
+  const at = text.indexOf(CHECKSUM);
+  if (at < 0) return;
+  if (text.slice(at) !== `${CHECKSUM}${checksumOf(text.slice(0, at))}\n`) {
+    throw new DamagedFileError("its checksum is wrong; after a change by hand remove that line");
+  }
 }
 
 function required(values: ReadonlyMap<string, string>, key: string): string {

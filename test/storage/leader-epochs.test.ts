@@ -1,9 +1,13 @@
 import { describe, expect, test } from "vitest";
+import type { Uuid } from "../../src/base/ids.ts";
 import {
+  DamagedFileError,
   decodeEpochCheckpoint,
   decodeOffsetCheckpoint,
   encodeEpochCheckpoint,
+  encodeOffsetCheckpoint,
 } from "../../src/storage/checkpoint.ts";
+import { decodeMetaProperties, encodeMetaProperties } from "../../src/storage/meta-properties.ts";
 import { LeaderEpochs } from "../../src/storage/leader-epochs.ts";
 
 function epochs(...entries: readonly [epoch: number, startOffset: number][]): LeaderEpochs {
@@ -69,7 +73,51 @@ describe("a checkpoint file", () => {
     expect(() => decodeEpochCheckpoint(Buffer.from(text))).toThrow();
   });
 
+  test("is refused with any one bit flipped: a digit would be as good as another (E14)", () => {
+    const offsets = encodeOffsetCheckpoint([
+      { topic: "a-topic", partitionIndex: 0, offset: 17 },
+      { topic: "a-topic", partitionIndex: 1, offset: 4096 },
+    ]);
+    for (const bit of Array.from({ length: 8 * offsets.length }, (_, i) => i)) {
+      expect(() => decodeOffsetCheckpoint(flipped(offsets, bit)), `bit ${bit}`).toThrow();
+    }
+    for (const bit of Array.from({ length: 8 * whole.length }, (_, i) => i)) {
+      expect(() => decodeEpochCheckpoint(flipped(whole, bit)), `bit ${bit}`).toThrow();
+    }
+  });
+
+  test("of Kafka's, without a checksum, is read", () => {
+    expect(decodeOffsetCheckpoint(Buffer.from("0\n1\ntopic 0 5\n"))).toEqual([
+      { topic: "topic", partitionIndex: 0, offset: 5 },
+    ]);
+  });
+
   test("of offsets is refused with a line too short", () => {
     expect(() => decodeOffsetCheckpoint(Buffer.from("0\n1\ntopic 0\n"))).toThrow();
   });
 });
+
+test("meta.properties with any one bit flipped is refused, or says the same (E14)", () => {
+  const meta = {
+    nodeId: 1,
+    directoryId: "rVOkE_ZvVwdXAkHJFrWK8g" as Uuid,
+    clusterId: "mK_5vrYYRJWpInRUWtaDTg",
+  };
+  const bytes = encodeMetaProperties(meta);
+  expect(decodeMetaProperties(bytes)).toEqual(meta);
+  for (let bit = 0; bit < 8 * bytes.length; bit += 1) {
+    let found: unknown = meta;
+    try {
+      found = decodeMetaProperties(flipped(bytes, bit));
+    } catch (error) {
+      expect(error).toBeInstanceOf(DamagedFileError);
+    }
+    expect(found, `bit ${bit}`).toEqual(meta);
+  }
+});
+
+function flipped(bytes: Buffer, bit: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt8(copy.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+  return copy;
+}

@@ -13,6 +13,7 @@ import {
 import type { Log } from "../../src/storage/log.ts";
 import {
   batchOf,
+  checkpointText,
   CLIENT,
   CONFIG,
   DIRECTORY,
@@ -661,7 +662,9 @@ describe("leader epochs", () => {
     expect(log.endOffsetForEpoch(5)).toEqual({ leaderEpoch: 5, endOffset: 6 });
     expect([log.leaderEpochAt(3), log.leaderEpochAt(4)]).toEqual([3, 5]);
     await log.flush();
-    expect(String(disk.content(`${DIRECTORY}/leader-epoch-checkpoint`))).toBe("0\n2\n3 0\n5 4\n");
+    expect(checkpointText(disk.content(`${DIRECTORY}/leader-epoch-checkpoint`))).toBe(
+      "0\n2\n3 0\n5 4\n",
+    );
   });
 });
 

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { batchNextOffset } from "../../src/protocol/records/batch.ts";
 import { Log, type LogConfig, type LogOptions } from "../../src/storage/log.ts";
-import { batchOf, CLIENT, CONFIG, DIRECTORY, logWorld, readAll } from "./support/log-world.ts";
+import {
+  batchOf,
+  checkpointText,
+  CLIENT,
+  CONFIG,
+  DIRECTORY,
+  logWorld,
+  readAll,
+} from "./support/log-world.ts";
 import { settle } from "./support/manual-clock.ts";
 import type { ScriptedDisk } from "./support/scripted-disk.ts";
 
@@ -155,7 +163,9 @@ describe("damage above the recovery point", () => {
     disk.put(file(5, ".log"), disk.content(file(5, ".log")).subarray(0, 2 * SIZE));
     const { log, disk: after } = await recovered(disk, SMALL);
     expect(log.latestLeaderEpoch).toBe(0);
-    expect(String(after.content(`${DIRECTORY}/leader-epoch-checkpoint`))).toBe("0\n1\n0 0\n");
+    expect(checkpointText(after.content(`${DIRECTORY}/leader-epoch-checkpoint`))).toBe(
+      "0\n1\n0 0\n",
+    );
     const snapshots = after.names(DIRECTORY).filter((name) => name.endsWith(".snapshot"));
     expect(snapshots).toEqual(["00000000000000000005.snapshot"]);
   });
@@ -269,7 +279,7 @@ describe("what stands beside the log is made anew when it is not right (E14, S9)
       expect([0, 7, 8, 16].map((offset) => log.leaderEpochAt(offset))).toEqual([0, 0, 1, 2]);
       log.append(batchOf(1), { leaderEpoch: 2, origin: "client" });
       await log.close();
-      expect(String(after.content(path))).toBe("0\n3\n0 0\n1 8\n2 16\n");
+      expect(checkpointText(after.content(path))).toBe("0\n3\n0 0\n1 8\n2 16\n");
     }
   });
 

@@ -31,6 +31,10 @@ interface Round {
 
 type Codec = (bytes: Buffer, vector: DiskVector) => Round;
 
+/** Our checksum is in blanks that Kafka does not see. */
+const withoutChecksum = (bytes: Buffer): Buffer =>
+  Buffer.from(bytes.toString().replace(/[ \t]+\n$/, "\n"));
+
 const number = (value: number | string | undefined): number => Number(value);
 
 const CODECS: Readonly<Record<string, Codec>> = {
@@ -87,11 +91,13 @@ const CODECS: Readonly<Record<string, Codec>> = {
       epoch,
       startOffset: String(startOffset),
     })),
-    encoded: encodeEpochCheckpoint(
-      vector.entries.map((entry) => ({
-        epoch: number(entry["epoch"]),
-        startOffset: number(entry["startOffset"]),
-      })),
+    encoded: withoutChecksum(
+      encodeEpochCheckpoint(
+        vector.entries.map((entry) => ({
+          epoch: number(entry["epoch"]),
+          startOffset: number(entry["startOffset"]),
+        })),
+      ),
     ),
   }),
   "offset-checkpoint": (bytes, vector) => ({
@@ -100,12 +106,14 @@ const CODECS: Readonly<Record<string, Codec>> = {
       partition: partitionIndex,
       offset: String(offset),
     })),
-    encoded: encodeOffsetCheckpoint(
-      vector.entries.map((entry) => ({
-        topic: String(entry["topic"]),
-        partitionIndex: number(entry["partition"]),
-        offset: number(entry["offset"]),
-      })),
+    encoded: withoutChecksum(
+      encodeOffsetCheckpoint(
+        vector.entries.map((entry) => ({
+          topic: String(entry["topic"]),
+          partitionIndex: number(entry["partition"]),
+          offset: number(entry["offset"]),
+        })),
+      ),
     ),
   }),
   "producer-snapshot": (bytes, vector) => ({

@@ -82,3 +82,8 @@ export function split(records: Buffer): Buffer[] {
   }
   return batches;
 }
+
+/** A checkpoint as Kafka reads it: without the checksum in its blanks. */
+export function checkpointText(content: Buffer): string {
+  return content.toString().replace(/[ \t]+\n$/, "\n");
+}
