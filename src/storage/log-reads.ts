@@ -5,6 +5,7 @@ import { KafkaError } from "../protocol/errors.ts";
 import type { LogReadOptions, LogReadResult, TimestampedOffset } from "./log-config.ts";
 import type { LogSegments } from "./log-segments.ts";
 import { readSegment } from "./segment-reader.ts";
+import type { LogTail } from "./tail-cache.ts";
 import { findFirstAtOrAfter, findGreatest, type SearchRange } from "./timestamp-search.ts";
 
 const NO_BYTES = Buffer.alloc(0);
@@ -23,10 +24,12 @@ export interface ReadableLog {
 export class LogReads {
   readonly #clock: Clock;
   readonly #log: ReadableLog;
+  readonly #tail: LogTail;
 
-  constructor(clock: Clock, log: ReadableLog) {
+  constructor(clock: Clock, log: ReadableLog, tail: LogTail) {
     this.#clock = clock;
     this.#log = log;
+    this.#tail = tail;
   }
 
   async read(options: LogReadOptions): Promise<LogReadResult> {
@@ -40,6 +43,8 @@ export class LogReads {
       const limitOffset = Math.min(options.endOffset, this.#log.writtenEndOffset);
       const isEmpty = offset >= limitOffset || (maxBytes <= 0 && !minOneBatch);
       if (isEmpty) return { records: NO_BYTES, nextOffset: offset };
+      const cached = this.#tail.read({ offset, limitOffset, maxBytes, minOneBatch });
+      if (cached !== null) return cached;
       for (const segment of this.#log.segments.from(offset)) {
         if (segment.baseOffset >= limitOffset) break;
         const found = await readSegment(segment, { offset, limitOffset, maxBytes, minOneBatch });

@@ -109,7 +109,9 @@ export class Log {
     this.segments = new LogSegments(
       recovered.segments.length > 0 ? recovered.segments : [this.#newSegment()],
     );
-    this.#reads = new LogReads(dependencies.clock, this);
+    const tailCache = dependencies.tailCache ?? new TailCache({ capacityBytes: 0 });
+    this.#tail = tailCache.open(() => this.#writer.writtenEndOffset);
+    this.#reads = new LogReads(dependencies.clock, this, this.#tail);
     this.#writer = new LogWriter(
       {
         clock: dependencies.clock,
@@ -127,8 +129,6 @@ export class Log {
         config: options.config,
       },
     );
-    const tailCache = dependencies.tailCache ?? new TailCache({ capacityBytes: 0 });
-    this.#tail = tailCache.open(() => this.#writer.writtenEndOffset);
     if (recovered.failure !== null) this.#writer.fail(recovered.failure);
   }
 
