@@ -1,0 +1,164 @@
+import { must } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import { type Disk, isNotFound } from "../base/disk.ts";
+import { scanBatches } from "./batch-scanner.ts";
+import { offsetFileName, offsetOfFileName, type SegmentSuffix } from "./file-names.ts";
+import { removeFile } from "./log-files.ts";
+
+/** A file that a cleaner is still writing, or had written when it was killed. */
+const CLEANED_SUFFIX = ".cleaned";
+/** A file that takes the place of others: from its log's renaming on the swap is decided. */
+const SWAP_SUFFIX = ".swap";
+/** A file that nobody may open any more; whoever has it open reads on. */
+export const DELETED_SUFFIX = ".deleted";
+
+const INDEX_SUFFIXES: readonly SegmentSuffix[] = [".index", ".timeindex", ".txnindex"];
+
+/** The names under which a cleaner writes a segment. All four files must be written, and synced. */
+export function cleanedPath(directory: string, baseOffset: number, suffix: SegmentSuffix): string {
+  return `${directory}/${offsetFileName(baseOffset, suffix)}${CLEANED_SUFFIX}`;
+}
+
+/**
+ * Puts a cleaned segment in the place of segments that follow each other, the first of which has its
+ * base offset, so that a crash at any moment leaves the one or the others (S15). A sync of the directory
+ * stands between any two steps whose order matters, as names may become durable in any order:
+ * indexes renamed | log renamed: decided | others out of the way, indexes in place | log in place.
+ * Nobody may open the files by their names meanwhile. Returns the files that wait for their removal.
+ * Throws DiskError.
+ */
+export async function swapSegments(
+  disk: Disk,
+  directory: string,
+  oldBaseOffsets: readonly number[],
+): Promise<readonly string[]> {
+  const baseOffset = must(oldBaseOffsets[0], "a segment is replaced");
+  for (const suffix of INDEX_SUFFIXES) await renameToSwap(disk, directory, baseOffset, suffix);
+  await disk.syncDir(directory);
+  await renameToSwap(disk, directory, baseOffset, ".log");
+  await disk.syncDir(directory);
+  const others = oldBaseOffsets.slice(1);
+  const deletedPaths: string[] = [];
+  for (const other of others.toReversed()) {
+    for (const suffix of [".log", ...INDEX_SUFFIXES] as const) {
+      const path = `${directory}/${offsetFileName(other, suffix)}`;
+      if (await renameIfThere(disk, path, `${path}${DELETED_SUFFIX}`)) {
+        deletedPaths.push(`${path}${DELETED_SUFFIX}`);
+      }
+    }
+    // Snapshots stand at the borders of segments, and this is no border any more.
+    await removeFile(disk, `${directory}/${offsetFileName(other, ".snapshot")}`);
+  }
+  await putInPlace(disk, directory, baseOffset);
+  return deletedPaths;
+}
+
+/** Removes what a cleaner has left that stopped half-way. Throws DiskError. */
+export async function removeCleaned(
+  disk: Disk,
+  directory: string,
+  baseOffset: number,
+): Promise<void> {
+  for (const suffix of [".log", ...INDEX_SUFFIXES] as const) {
+    await removeFile(disk, cleanedPath(directory, baseOffset, suffix));
+  }
+}
+
+/**
+ * First step of a recovery: completes the swap that a crash has interrupted, if it was decided, and
+ * removes all that is left of it otherwise. May be interrupted itself (S6). Afterwards no file
+ * ends in .cleaned, .swap or .deleted. Throws DiskError.
+ */
+export async function completeSwaps(
+  { disk, clock }: { readonly disk: Disk; readonly clock: Clock },
+  directory: string,
+): Promise<void> {
+  const names = await disk.list(directory);
+  for (const name of names) {
+    const isLeft = name.endsWith(CLEANED_SUFFIX) || name.endsWith(DELETED_SUFFIX);
+    if (isLeft) await removeFile(disk, `${directory}/${name}`);
+  }
+  const decided = new Set(names.flatMap((name) => offsetOfSwap(name) ?? []));
+  for (const baseOffset of decided) {
+    const endOffset = await findEnd({ disk, clock }, directory, baseOffset);
+    const others = names
+      .flatMap((name) => offsetOfFileName(name, ".log") ?? [])
+      .sort((a, b) => b - a);
+    for (const other of others) {
+      if (other <= baseOffset || other >= endOffset) continue;
+      for (const suffix of [".log", ...INDEX_SUFFIXES, ".snapshot"] as const) {
+        await removeFile(disk, `${directory}/${offsetFileName(other, suffix)}`);
+      }
+    }
+    await putInPlace(disk, directory, baseOffset);
+  }
+  for (const name of names) {
+    if (!name.endsWith(SWAP_SUFFIX)) continue;
+    // An undecided swap's indexes, or those of a decided one, which are in place now.
+    await removeFile(disk, `${directory}/${name}`);
+  }
+}
+
+/** Indexes first: while the log has its old name they are known to belong to a swap. */
+async function putInPlace(disk: Disk, directory: string, baseOffset: number): Promise<void> {
+  for (const suffix of INDEX_SUFFIXES) {
+    const path = `${directory}/${offsetFileName(baseOffset, suffix)}`;
+    await renameIfThere(disk, `${path}${SWAP_SUFFIX}`, path);
+  }
+  await disk.syncDir(directory);
+  const path = `${directory}/${offsetFileName(baseOffset, ".log")}`;
+  await disk.rename(`${path}${SWAP_SUFFIX}`, path);
+  await disk.syncDir(directory);
+}
+
+async function renameToSwap(
+  disk: Disk,
+  directory: string,
+  baseOffset: number,
+  suffix: SegmentSuffix,
+): Promise<void> {
+  const path = `${directory}/${offsetFileName(baseOffset, suffix)}`;
+  await disk.rename(`${path}${CLEANED_SUFFIX}`, `${path}${SWAP_SUFFIX}`);
+}
+
+/** Returns whether there was one. */
+async function renameIfThere(disk: Disk, from: string, to: string): Promise<boolean> {
+  try {
+    await disk.rename(from, to);
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+/** The offset after the last batch of a segment that waits to be put in place. */
+async function findEnd(
+  { disk, clock }: { readonly disk: Disk; readonly clock: Clock },
+  directory: string,
+  baseOffset: number,
+): Promise<number> {
+  const path = `${directory}/${offsetFileName(baseOffset, ".log")}${SWAP_SUFFIX}`;
+  const file = await disk.open(path);
+  try {
+    const scan = await scanBatches(
+      { file, clock },
+      {
+        startPosition: 0,
+        endPosition: await file.size(),
+        minOffset: baseOffset,
+        minLeaderEpoch: -1,
+        checksCrc: false,
+      },
+      () => "go on",
+    );
+    return scan.nextOffset;
+  } finally {
+    await file.close();
+  }
+}
+
+function offsetOfSwap(name: string): number | null {
+  if (!name.endsWith(SWAP_SUFFIX)) return null;
+  return offsetOfFileName(name.slice(0, -SWAP_SUFFIX.length), ".log");
+}
