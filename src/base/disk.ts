@@ -6,12 +6,24 @@ export class DiskError extends Error {
   override readonly name = "DiskError";
   readonly code: string;
   readonly path: string;
+  /** The call of Disk or DiskFile that was refused. */
+  readonly operation: string;
 
   constructor(code: string, path: string, operation: string, options?: ErrorOptions) {
     super(`${operation} ${path}: ${code}`, options);
     this.code = code;
     this.path = path;
+    this.operation = operation;
   }
+}
+
+/**
+ * Whether `error` says that there is no room, and said so before anything was promised: it goes away
+ * when room comes. A sync that fails has lost what it was to keep, whatever its reason (R9).
+ */
+export function isOutOfSpace(error: DiskError): boolean {
+  const isSync = error.operation === "datasync" || error.operation === "syncDir";
+  return !isSync && ["ENOSPC", "EDQUOT", "EFBIG"].includes(error.code);
 }
 
 /** Whether `error` says that the file or directory does not exist. */
