@@ -156,6 +156,9 @@ const HOLDFAST_KEYS = {
     { min: 0 },
     "Memory for the newest batches: consumers at the end of a log are served without a read.",
   ),
+  "holdfast.disk.faults": optionalString(
+    "A JSON file of faults that calls of the disk meet, for tests. Read at start and at SIGHUP.",
+  ),
   "holdfast.log.level": oneOf("info", ["debug", "info", "warn", "error"], "What is logged."),
 } as const;
 
