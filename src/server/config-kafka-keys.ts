@@ -34,7 +34,6 @@ export const KEYS_WITHOUT_EFFECT: ReadonlySet<string> = new Set(
     alter.log.dirs.replication.quota.window.num
     alter.log.dirs.replication.quota.window.size.seconds auto.leader.rebalance.enable
     background.threads broker.heartbeat.interval.ms broker.id broker.session.timeout.ms
-    compression.gzip.level compression.lz4.level compression.zstd.level
     connection.failed.authentication.delay.ms controlled.shutdown.enable
     controller.performance.always.log.threshold.ms controller.performance.sample.period.ms
     controller.quorum.append.linger.ms controller.quorum.auto.join.enable
@@ -68,22 +67,17 @@ export const KEYS_WITHOUT_EFFECT: ReadonlySet<string> = new Set(
     group.share.session.timeout.ms group.streams.assignment.interval.ms
     group.streams.heartbeat.interval.ms group.streams.initial.rebalance.delay.ms
     group.streams.max.assignment.interval.ms group.streams.max.heartbeat.interval.ms
-    group.streams.max.session.timeout.ms group.streams.max.size group.streams.max.standby.replicas
-    group.streams.min.assignment.interval.ms group.streams.min.heartbeat.interval.ms
-    group.streams.min.session.timeout.ms group.streams.num.standby.replicas
-    group.streams.session.timeout.ms initial.broker.registration.timeout.ms
-    internal.metadata.delete.delay.millis internal.metadata.log.segment.bytes
-    internal.metadata.max.batch.size.in.bytes kafka.metrics.polling.interval.secs
-    kafka.metrics.reporters leader.imbalance.check.interval.seconds log.cleaner.backoff.ms
-    log.cleaner.dedupe.buffer.size log.cleaner.delete.retention.ms log.cleaner.enable
-    log.cleaner.io.buffer.load.factor log.cleaner.io.buffer.size
-    log.cleaner.io.max.bytes.per.second log.cleaner.max.compaction.lag.ms
-    log.cleaner.min.cleanable.ratio log.cleaner.min.compaction.lag.ms log.cleaner.threads
-    log.dir.failure.timeout.ms
-    log.flush.start.offset.checkpoint.interval.ms log.initial.task.delay.ms
-    log.local.retention.bytes log.local.retention.ms log.preallocate
-    log.retention.check.interval.ms log.roll.jitter.hours log.roll.jitter.ms
-    log.segment.delete.delay.ms max.connection.creation.rate
+    group.streams.max.session.timeout.ms group.streams.max.size
+    group.streams.max.standby.replicas group.streams.min.assignment.interval.ms
+    group.streams.min.heartbeat.interval.ms group.streams.min.session.timeout.ms
+    group.streams.num.standby.replicas group.streams.session.timeout.ms
+    initial.broker.registration.timeout.ms internal.metadata.delete.delay.millis
+    internal.metadata.log.segment.bytes internal.metadata.max.batch.size.in.bytes
+    kafka.metrics.polling.interval.secs kafka.metrics.reporters
+    leader.imbalance.check.interval.seconds log.cleaner.io.buffer.load.factor
+    log.cleaner.io.buffer.size log.cleaner.threads log.dir.failure.timeout.ms
+    log.flush.start.offset.checkpoint.interval.ms log.local.retention.bytes
+    log.local.retention.ms log.preallocate max.connection.creation.rate
     max.incremental.fetch.session.cache.slots max.request.partition.size.limit
     metadata.log.max.record.bytes.between.snapshots metadata.log.max.snapshot.interval.ms
     metadata.log.segment.bytes metadata.log.segment.ms metadata.max.idle.interval.ms
@@ -94,8 +88,7 @@ export const KEYS_WITHOUT_EFFECT: ReadonlySet<string> = new Set(
     producer.purgatory.purge.interval.requests queued.max.requests quota.window.num
     quota.window.size.seconds remote.fetch.max.wait.ms remote.list.offsets.request.timeout.ms
     replica.fetch.backoff.ms replica.fetch.max.bytes replica.fetch.min.bytes
-    replica.fetch.response.max.bytes replica.fetch.wait.max.ms
-    replica.lag.time.max.ms
+    replica.fetch.response.max.bytes replica.fetch.wait.max.ms replica.lag.time.max.ms
     replica.socket.receive.buffer.bytes replica.socket.timeout.ms replication.quota.window.num
     replication.quota.window.size.seconds request.timeout.ms server.max.startup.time.ms
     share.coordinator.append.linger.ms share.coordinator.cached.buffer.max.bytes

@@ -1,6 +1,7 @@
 import {
   boolean,
   type ConfigSpec,
+  double,
   int,
   list,
   long,
@@ -63,7 +64,18 @@ const TOPIC_KEYS = {
     "Whether a replica that lags may lead when no other is left, which loses acknowledged data.",
   ),
   "message.max.bytes": int(1048588, { min: 0 }, "The largest record batch that is taken."),
-  "compression.type": oneOf("producer", ["producer"], "Batches are kept as they were sent."),
+  "compression.type": oneOf(
+    "producer",
+    ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
+    "How batches are kept: as they were sent (producer), or all in one way.",
+  ),
+  "compression.gzip.level": int(-1, { min: 1, max: 9, or: -1 }, "Then: how hard gzip tries."),
+  "compression.lz4.level": int(
+    9,
+    { min: 1, max: 17 },
+    "Read, for Kafka's sake: there is one level of lz4 here.",
+  ),
+  "compression.zstd.level": int(3, { min: -131072, max: 22 }, "Then: how hard zstd tries."),
   "fetch.max.bytes": int(57671680, { min: 1024 }, "The most that one Fetch answers."),
   "producer.id.expiration.ms": int(
     86400000,
@@ -76,6 +88,11 @@ const LOG_KEYS = {
   "log.segment.bytes": int(1073741824, { min: 1048576 }, "A segment file's size."),
   "log.roll.ms": optionalLong({ min: 1 }, "A segment's age; default: log.roll.hours."),
   "log.roll.hours": int(168, { min: 1 }, "The same in hours."),
+  "log.roll.jitter.ms": optionalLong(
+    { min: 0 },
+    "Each segment's age is shortened by a random part of this; default: log.roll.jitter.hours.",
+  ),
+  "log.roll.jitter.hours": int(0, { min: 0 }, "The same in hours."),
   "log.index.interval.bytes": int(4096, { min: 0 }, "Bytes of log for each index entry."),
   "log.index.size.max.bytes": int(10485760, { min: 4 }, "An index file's size."),
   "log.flush.interval.messages": long(
@@ -117,11 +134,68 @@ const LOG_KEYS = {
     { min: 0 },
     "How far a record's time may lie in the future.",
   ),
-  "log.cleanup.policy": list("delete", "delete, compact, or both.", ["delete", "compact"]),
-  "log.retention.ms": optionalLong({ min: -1 }, "How long records are kept, at least."),
+} as const;
+
+const RETENTION_KEYS = {
+  "log.cleanup.policy": list(
+    "delete",
+    "delete: old segments go; compact: the newest record of each key stays; or both.",
+    ["delete", "compact"],
+  ),
+  "log.retention.ms": optionalLong(
+    { min: -1 },
+    "How long records are kept, by the newest time in a segment; -1: for ever.",
+  ),
   "log.retention.minutes": optionalInt({}, "The same in minutes."),
   "log.retention.hours": int(168, {}, "The same in hours."),
-  "log.retention.bytes": long(-1, { min: -1 }, "How much of a partition is kept, at least."),
+  "log.retention.bytes": long(-1, { min: -1 }, "How much of a partition is kept; -1: all."),
+  "log.retention.check.interval.ms": long(
+    300000,
+    { min: 1 },
+    "How often it is looked for segments that may go.",
+  ),
+  "log.initial.task.delay.ms": long(
+    30000,
+    { min: 0 },
+    "How long after the start that, and compaction, begin.",
+  ),
+  "log.segment.delete.delay.ms": long(
+    60000,
+    { min: 0 },
+    "How long the files of a segment that went stay, renamed, for those who still read them.",
+  ),
+  "log.cleaner.enable": boolean(true, "Whether compacted topics are compacted."),
+  "log.cleaner.backoff.ms": long(
+    15000,
+    { min: 0 },
+    "How long compaction rests with nothing to do.",
+  ),
+  "log.cleaner.dedupe.buffer.size": long(
+    134217728,
+    { min: 1048576 },
+    "Memory for the keys of one round of compaction.",
+  ),
+  "log.cleaner.io.max.bytes.per.second": double(
+    Number.MAX_VALUE,
+    { min: 0 },
+    "How much compaction reads and writes.",
+  ),
+  "log.cleaner.min.cleanable.ratio": double(
+    0.5,
+    { min: 0, max: 1 },
+    "The part of a log that is not compacted yet from which on it is.",
+  ),
+  "log.cleaner.delete.retention.ms": long(
+    86400000,
+    { min: 0 },
+    "How long a deletion (a null value) can still be read after compaction.",
+  ),
+  "log.cleaner.min.compaction.lag.ms": long(0, { min: 0 }, "Younger records are not compacted."),
+  "log.cleaner.max.compaction.lag.ms": long(
+    LONG_MAX_TEXT,
+    { min: 1 },
+    "Older records are, whatever the ratio.",
+  ),
 } as const;
 
 const GROUP_KEYS = {
@@ -157,7 +231,7 @@ const HOLDFAST_KEYS = {
     "Memory for the newest batches: consumers at the end of a log are served without a read.",
   ),
   "holdfast.disk.faults": optionalString(
-    "A JSON file of faults that calls of the disk meet, for tests. Read at start and at SIGHUP.",
+    "A file of rules by which calls of the disk fail, for tests; read again at SIGHUP.",
   ),
   "holdfast.log.level": oneOf("info", ["debug", "info", "warn", "error"], "What is logged."),
 } as const;
@@ -169,6 +243,7 @@ export const CONFIG_KEYS = {
   ...CONNECTION_KEYS,
   ...TOPIC_KEYS,
   ...LOG_KEYS,
+  ...RETENTION_KEYS,
   ...GROUP_KEYS,
   ...HOLDFAST_KEYS,
 } as const;
@@ -180,15 +255,6 @@ type ValueOf<S> = S extends ConfigSpec<infer T> ? T : never;
 /** The settings of a broker, checked. A long one is a LongSetting, an absent one null. */
 export type BrokerConfig = {
   readonly [K in ConfigKey]: ValueOf<(typeof CONFIG_KEYS)[K]>;
-};
-
-/** What is said when one of these is set: the broker reads it, but does not act on it yet. */
-export const NOT_YET: Readonly<Partial<Record<ConfigKey, string>>> = {
-  "log.cleanup.policy": "records are neither deleted nor compacted yet: everything is kept",
-  "log.retention.ms": "nothing is deleted by age yet: everything is kept",
-  "log.retention.minutes": "nothing is deleted by age yet: everything is kept",
-  "log.retention.hours": "nothing is deleted by age yet: everything is kept",
-  "log.retention.bytes": "nothing is deleted by size yet: everything is kept",
 };
 
 export function isConfigKey(key: string): key is ConfigKey {

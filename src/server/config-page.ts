@@ -1,4 +1,4 @@
-import { CONFIG_KEYS, type ConfigKey, NOT_YET } from "./config-keys.ts";
+import { CONFIG_KEYS, type ConfigKey } from "./config-keys.ts";
 
 const INTRODUCTION = `# Settings
 
@@ -16,9 +16,7 @@ export function configurationPage(): string {
   const rows = (Object.keys(CONFIG_KEYS) as ConfigKey[]).map((key) => {
     const { defaultText, allowed, doc } = CONFIG_KEYS[key];
     const value = defaultText === null || defaultText === "" ? "" : `\`${defaultText}\``;
-    const notYet =
-      NOT_YET[key] === undefined ? "" : ` Read, but without effect yet: ${NOT_YET[key]}.`;
-    return `| \`${key}\` | ${value} | ${allowed} | ${doc}${notYet} |`;
+    return `| \`${key}\` | ${value} | ${allowed} | ${doc} |`;
   });
   return `${INTRODUCTION}
 | key | default | value | what it does |

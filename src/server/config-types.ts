@@ -7,7 +7,7 @@ export interface LongSetting {
 
 /** One key of the table: how its text becomes a value, and what a user is told about it. */
 export interface ConfigSpec<T> {
-  readonly type: "boolean" | "int" | "short" | "long" | "string" | "list";
+  readonly type: "boolean" | "int" | "short" | "long" | "double" | "string" | "list";
   /** As Kafka writes it; null when the key has no default. */
   readonly defaultText: string | null;
   /** What a value may be, as a sentence's end: "must be …". */
@@ -21,6 +21,8 @@ export interface ConfigSpec<T> {
 export interface Range {
   readonly min?: number;
   readonly max?: number;
+  /** One more value, outside the bounds. */
+  readonly or?: number;
 }
 
 const INT_MAX = 2 ** 31 - 1;
@@ -58,6 +60,24 @@ export function long(
 /** A 64-bit whole number that may be left out. */
 export function optionalLong(range: Range, doc: string): Optional<LongSetting> {
   return longNumber(null, range, doc);
+}
+
+/** A number that need not be whole, as Java writes one. */
+export function double(
+  defaultValue: number,
+  { min = -Infinity, max = Infinity }: Range,
+  doc: string,
+): ConfigSpec<number> {
+  return {
+    type: "double",
+    defaultText: javaText(defaultValue),
+    allowed: max === Infinity ? `a number from ${min}` : `a number from ${min} to ${max}`,
+    doc,
+    parse: (text) => {
+      const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
 }
 
 export function boolean(defaultValue: boolean, doc: string): ConfigSpec<boolean> {
@@ -137,7 +157,7 @@ export function splitList(text: string): readonly string[] {
 function wholeNumber(
   type: "int" | "short",
   defaultText: string | null,
-  { min = -INT_MAX - 1, max = INT_MAX }: Range,
+  { min = -INT_MAX - 1, max = INT_MAX, or }: Range,
   typeMax: number,
   doc: string,
 ): ConfigSpec<number> {
@@ -145,11 +165,11 @@ function wholeNumber(
   return {
     type,
     defaultText,
-    allowed: `a whole number from ${min} to ${top}`,
+    allowed: `a whole number from ${min} to ${top}${or === undefined ? "" : `, or ${or}`}`,
     doc,
     parse: (text) => {
       const value = /^[+-]?\d{1,10}$/.test(text) ? Number(text) : NaN;
-      return value >= min && value <= top ? value : undefined;
+      return (value >= min && value <= top) || value === or ? value : undefined;
     },
   };
 }
@@ -173,6 +193,10 @@ function longNumber(
       return { text: String(exact), value: clamp(Number(exact)) };
     },
   };
+}
+
+function javaText(value: number): string {
+  return String(value).replace("e+", "E");
 }
 
 function clamp(value: number): number {

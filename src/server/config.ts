@@ -2,13 +2,7 @@ import { readFileSync } from "node:fs";
 import { must } from "../base/assert.ts";
 import { ConfigError } from "./config-error.ts";
 import { isRefusedKey, KEYS_WITHOUT_EFFECT } from "./config-kafka-keys.ts";
-import {
-  type BrokerConfig,
-  CONFIG_KEYS,
-  type ConfigKey,
-  isConfigKey,
-  NOT_YET,
-} from "./config-keys.ts";
+import { type BrokerConfig, CONFIG_KEYS, type ConfigKey, isConfigKey } from "./config-keys.ts";
 import {
   controllerEndPoints,
   type ListenerConfig,
@@ -16,7 +10,7 @@ import {
   resolveListeners,
 } from "./config-listeners.ts";
 import { parseProperties, PropertiesError } from "./config-properties.ts";
-import type { ConfigSpec } from "./config-types.ts";
+import { type ConfigSpec, splitList } from "./config-types.ts";
 
 // Read by bin/broker through require() before anything else: synchronous, and light to import.
 
@@ -81,7 +75,8 @@ export function resolveConfig(settings: readonly Setting[], hostName = "localhos
   const values = Object.fromEntries(
     Object.entries(CONFIG_KEYS).map(([key, spec]) => [key, valueOf<unknown>(spec, given.get(key))]),
   ) as unknown as BrokerConfig; // Built from the very table that the type is made of.
-  noticeNotYet(given, notices);
+  refuseEmptyDirectories(given.get("log.dirs") ?? given.get("log.dir"));
+  refuseConflicts(values);
   refuseSeveralNodes(values);
   noticeControllers(values, notices);
   const config = { ...values, "log.dirs": directoriesOf(values) };
@@ -166,13 +161,40 @@ function refuseUnlessOff({ key, value, where }: Setting): void {
   );
 }
 
-function noticeNotYet(given: ReadonlyMap<string, Setting>, notices: Notice[]): void {
-  for (const [key, reason] of Object.entries(NOT_YET)) {
-    const setting = given.get(key);
-    if (setting === undefined || setting.value === CONFIG_KEYS[key as ConfigKey].defaultText)
-      continue;
-    notices.push({ level: "warn", message: `${key} (${setting.where}): ${reason}` });
+/** An empty list is a slip (an unset variable, say), not a wish for the default. */
+function refuseEmptyDirectories(setting: Setting | undefined): void {
+  if (setting === undefined || splitList(setting.value).length > 0) return;
+  throw new ConfigError(
+    `${setting.key} (${setting.where}) is empty: name a directory for data, or take it out`,
+  );
+}
+
+/** What no single value shows. */
+function refuseConflicts(config: BrokerConfig): void {
+  refuseAbove(config, "group.min.session.timeout.ms", "group.max.session.timeout.ms");
+  refuseAbove(config, "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms");
+  for (const key of RETENTION_TIMES) {
+    if (numberOf(config[key]) !== 0) continue;
+    throw new ConfigError(`${key}=0: must be 1 or more, or below 0 to keep records for ever`);
   }
+}
+
+/** By Kafka's precedence only the first that is set counts, but 0 is a slip in each. */
+const RETENTION_TIMES = [
+  "log.retention.ms",
+  "log.retention.minutes",
+  "log.retention.hours",
+] as const;
+
+function refuseAbove(config: BrokerConfig, lower: ConfigKey, upper: ConfigKey): void {
+  if ((numberOf(config[lower]) ?? 0) <= (numberOf(config[upper]) ?? 0)) return;
+  const [low, high] = [settingText(config, lower), settingText(config, upper)];
+  throw new ConfigError(`${lower}=${low} must not be above ${upper}=${high}`);
+}
+
+function numberOf(value: BrokerConfig[ConfigKey]): number | null {
+  if (typeof value === "number") return value;
+  return value !== null && typeof value === "object" && "value" in value ? value.value : null;
 }
 
 function refuseSeveralNodes(config: BrokerConfig): void {

@@ -112,7 +112,7 @@ describe("values", () => {
     ["auto.create.topics.enable", "yes", "true or false"],
     ["log.message.timestamp.type", "createtime", "one of CreateTime, LogAppendTime"],
     ["holdfast.disk.page.cache", "none", "one of os, process"],
-    ["compression.type", "gzip", "one of producer"],
+    ["compression.type", "brotli", "one of producer, uncompressed, gzip, snappy, lz4, zstd"],
     ["log.cleanup.policy", "delete,nothing", "a list of delete, compact"],
     ["process.roles", "broker,zookeeper", "a list of broker, controller"],
   ])("%s=%s is refused with key, value, place and range", (key, value, allowed) => {
@@ -194,16 +194,6 @@ describe("a key that is not acted on", () => {
     expect(() => resolve({ [key]: "false" })).not.toThrow();
   });
 
-  test("but is about keeping data says that it keeps everything", () => {
-    const { notices } = resolve({ "log.retention.hours": 1, "log.cleanup.policy": "delete" });
-    expect(notices).toEqual([
-      {
-        level: "warn",
-        message: "log.retention.hours (test:19): nothing is deleted by age yet: everything is kept",
-      },
-    ]);
-  });
-
   test("is never a durability key of Kafka's", () => {
     const durability = [
       "log.flush.interval.messages",
@@ -223,10 +213,47 @@ describe("a key that is not acted on", () => {
   });
 });
 
+describe("settings that contradict each other", () => {
+  test.each([
+    [
+      { "group.min.session.timeout.ms": 7000, "group.max.session.timeout.ms": 6000 },
+      "group.min.session.timeout.ms=7000 must not be above group.max.session.timeout.ms=6000",
+    ],
+    [
+      { "log.cleaner.min.compaction.lag.ms": 2, "log.cleaner.max.compaction.lag.ms": 1 },
+      "log.cleaner.min.compaction.lag.ms=2 must not be above log.cleaner.max.compaction.lag.ms=1",
+    ],
+    [{ "log.dirs": "" }, "log.dirs (test:8) is empty: name a directory for data, or take it out"],
+    [{ "log.dirs": " , " }, "log.dirs (test:8) is empty"],
+    [{ "log.dir": "" }, "log.dir (test:7) is empty"],
+    [{ "log.retention.ms": 0 }, "log.retention.ms=0: must be 1 or more, or below 0"],
+    [{ "log.retention.hours": 0 }, "log.retention.hours=0: must be 1 or more, or below 0"],
+    [{ "compression.gzip.level": 0 }, "must be a whole number from 1 to 9, or -1"],
+    [{ "log.cleaner.min.cleanable.ratio": 1.5 }, "must be a number from 0 to 1"],
+  ])("are refused: %j", (settings, message) => {
+    expect(messageOf(() => resolve(settings))).toContain(message);
+  });
+
+  test("what only looks like a contradiction is taken", () => {
+    const { config } = resolve({
+      "log.retention.ms": -1,
+      "log.retention.minutes": -1,
+      "log.cleaner.min.cleanable.ratio": "1.0e-2",
+      "compression.gzip.level": -1,
+    });
+    expect(config["log.cleaner.min.cleanable.ratio"]).toBe(0.01);
+    expect(config["compression.gzip.level"]).toBe(-1);
+  });
+});
+
 describe("defaults", () => {
   /** As Apache Kafka 4.3.1's KafkaConfig.configDef() prints them. */
   const KAFKA = {
     "auto.create.topics.enable": "true",
+    "compression.gzip.level": "-1",
+    "compression.lz4.level": "9",
+    "compression.type": "producer",
+    "compression.zstd.level": "3",
     "connections.max.idle.ms": "600000",
     "default.replication.factor": "1",
     "delete.topic.enable": "true",
@@ -244,11 +271,25 @@ describe("defaults", () => {
     "log.message.timestamp.after.max.ms": "3600000",
     "log.message.timestamp.before.max.ms": "9223372036854775807",
     "log.message.timestamp.type": "CreateTime",
+    "log.cleaner.backoff.ms": "15000",
+    "log.cleaner.dedupe.buffer.size": "134217728",
+    "log.cleaner.delete.retention.ms": "86400000",
+    "log.cleaner.enable": "true",
+    "log.cleaner.io.max.bytes.per.second": "1.7976931348623157E308",
+    "log.cleaner.max.compaction.lag.ms": "9223372036854775807",
+    "log.cleaner.min.cleanable.ratio": "0.5",
+    "log.cleaner.min.compaction.lag.ms": "0",
+    "log.cleanup.policy": "delete",
+    "log.initial.task.delay.ms": "30000",
     "log.retention.bytes": "-1",
+    "log.retention.check.interval.ms": "300000",
     "log.retention.hours": "168",
     "log.roll.hours": "168",
+    "log.roll.jitter.hours": "0",
+    "log.roll.jitter.ms": null,
     "log.roll.ms": null,
     "log.segment.bytes": "1073741824",
+    "log.segment.delete.delay.ms": "60000",
     listeners: "PLAINTEXT://:9092",
     "message.max.bytes": "1048588",
     "min.insync.replicas": "1",

@@ -1,4 +1,4 @@
-import { DEFAULT_LOG_CONFIG, type LogConfig } from "../../storage/log-config.ts";
+import type { LogConfig } from "../../storage/log-config.ts";
 import {
   boolean,
   type ConfigType,
@@ -186,7 +186,6 @@ export class TopicConfigs {
 /** What a topic's settings say to its logs. */
 export function toLogConfig(config: TopicConfig): LogConfig {
   return {
-    ...DEFAULT_LOG_CONFIG,
     segmentBytes: config["segment.bytes"],
     segmentMs: config["segment.ms"],
     indexIntervalBytes: config["index.interval.bytes"],
@@ -197,7 +196,38 @@ export function toLogConfig(config: TopicConfig): LogConfig {
     timestampType: config["message.timestamp.type"],
     timestampBeforeMaxMs: unlessUnbounded(config["message.timestamp.before.max.ms"]),
     timestampAfterMaxMs: unlessUnbounded(config["message.timestamp.after.max.ms"]),
+    segmentJitterMs: config["segment.jitter.ms"],
+    compressionType: config["compression.type"],
+    compressionLevel: compressionLevelOf(config),
+    cleanupPolicy: {
+      compacts: config["cleanup.policy"].includes("compact"),
+      deletes: config["cleanup.policy"].includes("delete"),
+    },
+    retentionMs: unlessNegative(config["retention.ms"]),
+    retentionBytes: unlessNegative(config["retention.bytes"]),
+    deleteRetentionMs: config["delete.retention.ms"],
+    fileDeleteDelayMs: config["file.delete.delay.ms"],
+    minCleanableDirtyRatio: config["min.cleanable.dirty.ratio"],
+    minCompactionLagMs: config["min.compaction.lag.ms"],
+    maxCompactionLagMs: unlessUnbounded(config["max.compaction.lag.ms"]),
   };
+}
+
+/** Our lz4 has one level, and snappy none at all. */
+function compressionLevelOf(config: TopicConfig): number | null {
+  switch (config["compression.type"]) {
+    case "gzip":
+      return config["compression.gzip.level"];
+    case "zstd":
+      return config["compression.zstd.level"];
+    default:
+      return null;
+  }
+}
+
+/** Below zero: no bound. */
+function unlessNegative(value: number): number {
+  return value < 0 ? Infinity : unlessUnbounded(value);
 }
 
 function unlessUnbounded(value: number): number {
@@ -239,13 +269,6 @@ function conflict(config: TopicConfig): string | null {
     return (
       "Tiered Storage functionality is disabled in the broker. " +
       "Topic cannot be configured with remote log storage."
-    );
-  }
-  if (config["compression.type"] !== "producer") {
-    // Taking it and keeping batches as they came would be a promise that is not kept.
-    return (
-      `Invalid value ${config["compression.type"]} for configuration compression.type: ` +
-      "this broker does not recompress yet; use producer"
     );
   }
   return null;

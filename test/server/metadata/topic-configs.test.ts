@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DEFAULT_LOG_CONFIG } from "../../../src/storage/log-config.ts";
 import { TopicConfigs, toLogConfig } from "../../../src/server/metadata/topic-configs.ts";
 
 const configs = new TopicConfigs(() => null);
@@ -43,7 +44,8 @@ test.each<[string, string, string | null]>([
   ["leader.replication.throttled.replicas", "0:1,1:2", null],
   ["leader.replication.throttled.replicas", "*", null],
   ["min.insync.replicas", "5", null],
-  ["compression.type", "gzip", "this broker does not recompress yet; use producer"],
+  ["compression.type", "gzip", null],
+  ["compression.type", "uncompressed", null],
 ])("%s=%s: %s", (name, value, reason) => {
   expect(problem({ [name]: value })).toBe(reason === null ? null : invalid(name, value, reason));
 });
@@ -103,6 +105,58 @@ describe("what holds for a topic", () => {
     });
     const flushed = configs.effective(new Map([["flush.messages", "1"]]));
     expect(toLogConfig(flushed).flushMessages).toBe(1);
+  });
+
+  test("says to a log what Kafka's defaults are, where nothing else was said", () => {
+    expect(toLogConfig(configs.effective(new Map()))).toEqual({
+      ...DEFAULT_LOG_CONFIG,
+      compressionLevel: null,
+    });
+  });
+
+  test("says to a log how it is cleaned up", () => {
+    const topic = {
+      "cleanup.policy": "delete,compact",
+      "retention.ms": "-1",
+      "retention.bytes": "1000",
+      "delete.retention.ms": "1",
+      "file.delete.delay.ms": "2",
+      "min.cleanable.dirty.ratio": "0.25",
+      "min.compaction.lag.ms": "3",
+      "max.compaction.lag.ms": "4",
+      "segment.jitter.ms": "5",
+    };
+    const effective = configs.effective(new Map(Object.entries(topic)));
+    expect(toLogConfig(effective)).toMatchObject({
+      cleanupPolicy: { compacts: true, deletes: true },
+      retentionMs: Infinity,
+      retentionBytes: 1000,
+      deleteRetentionMs: 1,
+      fileDeleteDelayMs: 2,
+      minCleanableDirtyRatio: 0.25,
+      minCompactionLagMs: 3,
+      maxCompactionLagMs: 4,
+      segmentJitterMs: 5,
+    });
+    const none = configs.effective(new Map([["cleanup.policy", ""]]));
+    expect(toLogConfig(none).cleanupPolicy).toEqual({ compacts: false, deletes: false });
+  });
+
+  test.each([
+    ["producer", null],
+    ["uncompressed", null],
+    ["snappy", null],
+    ["lz4", null],
+    ["gzip", 6],
+    ["zstd", 7],
+  ])("says to a log how %s is packed", (type, compressionLevel) => {
+    const topic = [
+      ["compression.type", type],
+      ["compression.gzip.level", "6"],
+      ["compression.zstd.level", "7"],
+    ] as const;
+    const effective = configs.effective(new Map(topic));
+    expect(toLogConfig(effective)).toMatchObject({ compressionType: type, compressionLevel });
   });
 
   test("a negative retention of the broker is for ever, in any unit", () => {
