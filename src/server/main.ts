@@ -1,15 +1,17 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { QuorumStateError } from "../raft/quorum-state.ts";
+import { FaultRuleError } from "../storage/fault-file.ts";
 import { DirectoryError } from "../storage/log-manager.ts";
 import type { VolatileDisk } from "../storage/volatile-disk.ts";
 import { type Broker, createBroker } from "./broker.ts";
 import { type CommandLine, EXIT_CODES } from "./config-command-line.ts";
+import type { BrokerConfig } from "./config-keys.ts";
 import { describeDurability, durabilityOf } from "./durability.ts";
 import { openFilesWarning } from "./main-limits.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
-import { nodePorts } from "./node-ports.ts";
+import { type NodePorts, nodePorts } from "./node-ports.ts";
 
 /** A stop that takes longer is no stop: container runtimes kill after ten seconds. */
 const STOP_TIMEOUT_MS = 9_500;
@@ -24,8 +26,9 @@ const FLUSH_TIMEOUT_MS = 5_000;
 export async function main(command: CommandLine & { readonly kind: "run" }): Promise<void> {
   const { config, notices } = command.loaded;
   const logger = await createLogger(config["holdfast.log.level"]);
-  const { ports, volatileDisk } = await nodePorts(config, logger);
+  const { ports, volatileDisk, diskFaults } = await openPorts(config, logger);
   const life = new Process({ clock: ports.clock, logger, volatileDisk });
+  if (diskFaults !== null) process.on("SIGHUP", () => diskFaults.reload());
   for (const { level, message } of notices) logger[level]({}, message);
   const openFiles = openFilesWarning();
   if (openFiles !== null) logger.warn({}, openFiles);
@@ -36,6 +39,16 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
     sayStarted(logger, command, broker);
   } catch (error) {
     await life.startFailed(error);
+  }
+}
+
+async function openPorts(config: BrokerConfig, logger: Logger): Promise<NodePorts> {
+  try {
+    return await nodePorts(config, logger);
+  } catch (error) {
+    if (!(error instanceof FaultRuleError)) throw error;
+    logger.fatal({}, error.message);
+    return process.exit(EXIT_CODES.badConfiguration);
   }
 }
 

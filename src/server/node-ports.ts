@@ -1,10 +1,12 @@
 import { SystemClock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Ports } from "../base/ports.ts";
 import { SystemRandom } from "../base/random.ts";
 import { NodeDisk } from "../storage/node-disk.ts";
 import type { VolatileDisk } from "../storage/volatile-disk.ts";
 import type { BrokerConfig } from "./config-keys.ts";
+import type { DiskFaults } from "./disk-faults.ts";
 import { NodeNet } from "./net/node-net.ts";
 import { NodeOffload } from "./offload.ts";
 
@@ -15,20 +17,34 @@ export interface NodePorts {
    * way but kill -9 calls its `flushAll`, as a kernel would write back.
    */
   readonly volatileDisk: VolatileDisk | null;
+  /** The faults of `holdfast.disk.faults`, else null. */
+  readonly diskFaults: DiskFaults | null;
 }
 
-/** The operating system behind the ports. */
+/** The operating system behind the ports. Throws FaultRuleError. */
 export async function nodePorts(config: BrokerConfig, logger: Logger): Promise<NodePorts> {
   const clock = new SystemClock();
   const random = new SystemRandom();
-  const disk = new NodeDisk({ clock, random });
-  const volatileDisk = await maybeVolatile(config, { disk, clock, random });
+  const diskFaults = await maybeFaults(config, { clock, logger });
+  const nodeDisk = new NodeDisk({ clock, random });
+  const platter = diskFaults?.over(nodeDisk, "platter") ?? nodeDisk;
+  const volatileDisk = await maybeVolatile(config, { disk: platter, clock, random });
+  const cached: Disk = volatileDisk ?? nodeDisk;
+  const disk = diskFaults?.over(cached, "call") ?? cached;
   const net = new NodeNet();
   const offload = new NodeOffload();
-  return {
-    ports: { clock, disk: volatileDisk ?? disk, net, random, offload, logger },
-    volatileDisk,
-  };
+  return { ports: { clock, disk, net, random, offload, logger }, volatileDisk, diskFaults };
+}
+
+async function maybeFaults(
+  config: BrokerConfig,
+  dependencies: { readonly clock: SystemClock; readonly logger: Logger },
+): Promise<DiskFaults | null> {
+  const path = config["holdfast.disk.faults"];
+  if (path === null) return null;
+  const { DiskFaults } = await import("./disk-faults.ts");
+  const hasPlatter = config["holdfast.disk.page.cache"] === "process";
+  return DiskFaults.load(dependencies, { path, hasPlatter });
 }
 
 async function maybeVolatile(
