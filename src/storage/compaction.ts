@@ -20,7 +20,6 @@ import {
 } from "../protocol/records/batch.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { type BatchHeader, encodeBatch } from "../protocol/records/batch-builder.ts";
-import { deflateSync, loadCodec } from "../protocol/records/compression.ts";
 import { inflateBatch } from "../protocol/records/record.ts";
 import {
   RecordCursor,
@@ -105,7 +104,7 @@ async function compactMarker(
   if (records.length === 0 || (horizonMs !== null && horizonMs <= rules.nowMs)) return null;
   if (horizonMs !== null) return whole(bytes, at);
   const newHorizonMs = rules.nowMs + rules.deleteRetentionMs;
-  return await rebuild(bytes, at, { body, records, horizonMs: newHorizonMs });
+  return await rebuild(bytes, at, { offload, body, records, horizonMs: newHorizonMs });
 }
 
 async function compactData(
@@ -125,7 +124,7 @@ async function compactData(
   const needsHorizon = horizonMs === null && records.some((record) => record.isTombstone);
   if (records.length === all.length && !needsHorizon) return whole(bytes, at);
   const newHorizonMs = needsHorizon ? rules.nowMs + rules.deleteRetentionMs : null;
-  return await rebuild(bytes, at, { body, records, horizonMs: newHorizonMs });
+  return await rebuild(bytes, at, { offload, body, records, horizonMs: newHorizonMs });
 }
 
 /**
@@ -206,14 +205,13 @@ async function rebuild(
   bytes: Buffer,
   at: number,
   kept: {
+    readonly offload: Offload;
     readonly body: Buffer;
     readonly records: readonly RecordSpan[];
     /** null: the base timestamp stays, be it one or an older horizon. */
     readonly horizonMs: number | null;
   },
 ): Promise<Buffer> {
-  const compression = batchCompression(bytes, at);
-  await loadCodec(compression);
   const header = headerOf(bytes, at);
   const isCreateTime = batchTimestampType(bytes, at) === "CreateTime";
   const maxTimestamp = isCreateTime
@@ -239,7 +237,7 @@ async function rebuild(
       maxTimestamp,
       recordCount: kept.records.length,
     },
-    deflateSync(compression, body),
+    await kept.offload.deflate(batchCompression(bytes, at), body, null),
   );
 }
 

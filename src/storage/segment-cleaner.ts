@@ -1,6 +1,6 @@
 import { must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
-import type { Disk, DiskFile } from "../base/disk.ts";
+import { type Disk, DiskError, type DiskFile, isNotFound } from "../base/disk.ts";
 import type { Offload } from "../base/offload.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import {
@@ -13,7 +13,7 @@ import {
   MAGIC_V2,
 } from "../protocol/records/batch.ts";
 import type { CleanedTransactions } from "./cleaned-transactions.ts";
-import type { CleaningPace } from "./cleaning-pace.ts";
+import { CleaningAbortedError, type CleaningPace } from "./cleaning-pace.ts";
 import { compactBatch, type CompactionRules, followTransactions, visitKeys } from "./compaction.ts";
 import { offsetFileName } from "./file-names.ts";
 import type { OffsetMap } from "./offset-map.ts";
@@ -220,7 +220,7 @@ async function visitBatches(
 ): Promise<number> {
   const { disk, pace } = dependencies;
   const path = `${directory}/${offsetFileName(baseOffset, ".log")}`;
-  const file = await disk.open(path);
+  const file = await openSource(disk, path);
   try {
     const endPosition = await file.size();
     let position = 0;
@@ -228,7 +228,7 @@ async function visitBatches(
     while (position < endPosition) {
       dependencies.checkWanted();
       const wantedBytes = Math.min(chunk.length, endPosition - position);
-      const readBytes = await file.read(chunk.subarray(0, wantedBytes), position);
+      const readBytes = await readSource(file, chunk.subarray(0, wantedBytes), position);
       await pace.spend(readBytes);
       const bytes = chunk.subarray(0, readBytes);
       let at = 0;
@@ -245,6 +245,25 @@ async function visitBatches(
     return endPosition;
   } finally {
     await file.close();
+  }
+}
+
+async function openSource(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw new CleaningAbortedError(`${path} has gone`, { cause: error });
+  }
+}
+
+/** What cannot be read cannot be cleaned; it does not stop anybody from writing (R10). */
+async function readSource(file: DiskFile, target: Buffer, position: number): Promise<number> {
+  try {
+    return await file.read(target, position);
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    throw new KafkaError("CORRUPT_MESSAGE", error.message, { cause: error });
   }
 }
 
