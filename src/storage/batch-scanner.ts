@@ -13,8 +13,8 @@ import {
   LOG_OVERHEAD,
   MAGIC_V2,
 } from "../protocol/records/batch.ts";
+import { BatchSource, CHUNK_BYTES } from "./batch-source.ts";
 
-const CHUNK_BYTES = 1024 * 1024;
 /** How far indexes can reach. */
 const MAX_RELATIVE_OFFSET = 0x7fffffff;
 /** Long work runs in slices (design.md, section 2); the clock is looked at once in so many batches. */
@@ -30,13 +30,21 @@ export interface ScanOptions {
   readonly minLeaderEpoch: number;
   /** Whether checksums are verified, not only headers. */
   readonly checksCrc: boolean;
+  /** No batch reaches this offset: the next segment's. It guards the base offset, as do the next two. */
+  readonly endOffset?: number;
+  /** A batch that begins below this offset ends below it: the durable point is the end of a batch. */
+  readonly borderOffset?: number;
   /**
    * A gap between two batches is damage if it reaches beyond this offset: only compaction leaves gaps,
-   * and only below the recovery point. It guards the base offset, which no checksum covers.
+   * and only below the recovery point.
    */
   readonly gaplessFrom?: number;
+  /** The leader epoch of a batch that begins there, for certain; -1: not known. */
+  readonly epochAt?: (baseOffset: number) => number;
   /** How much is read at a time; default 1 MiB. Less where the scan is expected to end soon. */
   readonly chunkBytes?: number;
+  /** Whether the next chunk is read while one is checked: where all of the file will be. */
+  readonly readsAhead?: boolean;
 }
 
 export interface ScanResult {
@@ -61,100 +69,143 @@ export async function scanBatches(
   options: ScanOptions,
   visit: BatchVisitor,
 ): Promise<ScanResult> {
-  let position = options.startPosition;
-  const { minOffset, checksCrc, gaplessFrom = Infinity } = options;
-  let nextOffset = minOffset;
-  let leaderEpoch = options.minLeaderEpoch;
-  let chunk = Buffer.allocUnsafe(firstChunkBytes(options));
-  const slices = new Slices(clock);
-  while (position < options.endPosition) {
-    const wantedBytes = Math.min(chunk.length, remaining(position, options));
-    const readBytes = await file.read(chunk.subarray(0, wantedBytes), position);
-    const bytes = chunk.subarray(0, readBytes);
-    let at = 0;
-    for (;;) {
-      const fit = batchFit(bytes, at, options.endPosition - position - at);
-      if (fit.kind === "damaged") {
-        return { endPosition: position + at, nextOffset, damage: fit.reason };
-      }
-      if (fit.kind === "more") break;
-      const before = { minOffset, nextOffset, leaderEpoch, gaplessFrom };
-      const damage = batchDamage(bytes, at, before, checksCrc);
-      if (damage !== null) return { endPosition: position + at, nextOffset, damage };
-      nextOffset = batchNextOffset(bytes, at);
-      leaderEpoch = batchLeaderEpoch(bytes, at);
-      const isStopped = visit(bytes, at, position + at) === "stop";
-      at += fit.sizeBytes;
-      if (isStopped) return { endPosition: position + at, nextOffset, damage: null };
-      if (slices.isOver()) await slices.next();
-      if (position + at === options.endPosition) break;
-    }
-    if (at === 0) {
-      if (readBytes < wantedBytes) {
-        return { endPosition: position, nextOffset, damage: "the file ended while it was read" };
-      }
-      // One batch that is larger than the chunk: its length is known to fit the file.
-      chunk = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, batchSizeBytes(bytes, 0)));
-    }
-    position += at;
+  const source = new BatchSource(file, {
+    endPosition: options.endPosition,
+    chunkBytes: options.chunkBytes ?? CHUNK_BYTES,
+    readsAhead: options.readsAhead === true,
+  });
+  try {
+    return await scan(source, new Slices(clock), options, visit);
+  } finally {
+    await source.close();
   }
-  return { endPosition: position, nextOffset, damage: null };
+}
+
+async function scan(
+  source: BatchSource,
+  slices: Slices,
+  options: ScanOptions,
+  visit: BatchVisitor,
+): Promise<ScanResult> {
+  const { endPosition } = options;
+  let position = options.startPosition;
+  const before = { nextOffset: options.minOffset, leaderEpoch: options.minLeaderEpoch };
+  const damaged = (reason: string): ScanResult => ({
+    endPosition: position,
+    nextOffset: before.nextOffset,
+    damage: reason,
+  });
+  while (position < endPosition) {
+    const fit = batchFit(source.bytes, position - source.start, endPosition - position);
+    if (fit.kind === "damaged") return damaged(fit.reason);
+    if (fit.kind === "more") {
+      if (await source.moveTo(position, fit.neededBytes)) continue;
+      return damaged("the file ended while it was read");
+    }
+    const at = position - source.start;
+    let damage = batchDamage(source.bytes, at, before, options);
+    if (damage === null && batchBaseOffset(source.bytes, at) > before.nextOffset) {
+      damage = await gapDamage(source, position, options);
+    }
+    if (damage !== null) return damaged(damage);
+    // The look at the next batch may have moved the window.
+    const { bytes, start } = source;
+    before.nextOffset = batchNextOffset(bytes, position - start);
+    before.leaderEpoch = batchLeaderEpoch(bytes, position - start);
+    const isStopped = visit(bytes, position - start, position) === "stop";
+    position += fit.sizeBytes;
+    if (isStopped) break;
+    if (slices.isOver()) await slices.next();
+  }
+  return { endPosition: position, nextOffset: before.nextOffset, damage: null };
+}
+
+interface Before {
+  readonly nextOffset: number;
+  readonly leaderEpoch: number;
 }
 
 /** What is wrong with a whole batch that lies in `bytes`, or null. */
 function batchDamage(
   bytes: Buffer,
   at: number,
-  before: {
-    readonly minOffset: number;
-    readonly nextOffset: number;
-    readonly leaderEpoch: number;
-    readonly gaplessFrom: number;
-  },
-  checksCrc: boolean,
+  before: Before,
+  options: ScanOptions,
 ): string | null {
+  const { checksCrc, gaplessFrom = Infinity } = options;
   if (batchMagic(bytes, at) !== MAGIC_V2) return "the format of a batch is not 2";
   if (batchLastOffsetDelta(bytes, at) < 0) return "a batch ends before it begins";
   const baseOffset = batchBaseOffset(bytes, at);
   if (baseOffset < before.nextOffset) return "the offsets of batches do not rise";
-  if (baseOffset > Math.max(before.nextOffset, before.gaplessFrom)) return "offsets are missing";
-  if (batchLastOffset(bytes, at) - before.minOffset > MAX_RELATIVE_OFFSET) {
-    return "an offset is too far from the segment's base offset";
-  }
-  if (batchLeaderEpoch(bytes, at) < before.leaderEpoch) return "the leader epoch of a batch falls";
+  if (baseOffset > Math.max(before.nextOffset, gaplessFrom)) return "offsets are missing";
+  const lastOffset = batchLastOffset(bytes, at);
+  if (isBeyond(baseOffset, lastOffset, options)) return "a batch reaches beyond its place";
   if (checksCrc && !isBatchCrcValid(bytes, at)) return "the checksum of a batch is wrong";
-  return null;
+  return epochDamage(batchLeaderEpoch(bytes, at), baseOffset, before, options);
+}
+
+function epochDamage(
+  leaderEpoch: number,
+  baseOffset: number,
+  before: Before,
+  { epochAt }: ScanOptions,
+): string | null {
+  if (leaderEpoch < before.leaderEpoch) return "the leader epoch of a batch falls";
+  const knownEpoch = epochAt?.(baseOffset) ?? -1;
+  const isWrong = knownEpoch >= 0 && leaderEpoch !== knownEpoch;
+  return isWrong ? "the leader epoch of a batch is wrong" : null;
+}
+
+function isBeyond(baseOffset: number, lastOffset: number, options: ScanOptions): boolean {
+  const { minOffset, endOffset = Infinity, borderOffset = Infinity } = options;
+  return (
+    lastOffset - minOffset > MAX_RELATIVE_OFFSET ||
+    lastOffset >= endOffset ||
+    (baseOffset < borderOffset && lastOffset >= borderOffset)
+  );
+}
+
+/**
+ * Only compaction leaves a gap before a batch; else its base offset, which no checksum covers, has been
+ * changed, and the next batch contradicts it.
+ */
+async function gapDamage(
+  source: BatchSource,
+  position: number,
+  { endPosition }: ScanOptions,
+): Promise<string | null> {
+  const sizeBytes = batchSizeBytes(source.bytes, position - source.start);
+  const hasNext = position + sizeBytes + BATCH_OVERHEAD <= endPosition;
+  if (!hasNext || !(await source.moveTo(position, sizeBytes + BATCH_OVERHEAD))) return null;
+  const { bytes } = source;
+  const at = position - source.start;
+  const nextAt = at + sizeBytes;
+  const isBatch = batchMagic(bytes, nextAt) === MAGIC_V2 && batchSizeBytes(bytes, nextAt) > 0;
+  return isBatch && batchBaseOffset(bytes, nextAt) <= batchLastOffset(bytes, at)
+    ? "the base offset of a batch is that of a later one"
+    : null;
 }
 
 type Fit =
   | { readonly kind: "whole"; readonly sizeBytes: number }
-  | { readonly kind: "more" }
+  | { readonly kind: "more"; readonly neededBytes: number }
   | { readonly kind: "damaged"; readonly reason: string };
-
-const MORE: Fit = { kind: "more" };
 
 /** Whether the batch at `at` lies whole in `bytes`, or would in the `restBytes` of the file. */
 function batchFit(bytes: Buffer, at: number, restBytes: number): Fit {
   if (restBytes < BATCH_OVERHEAD) return { kind: "damaged", reason: "a batch is cut off" };
-  if (bytes.length - at < LOG_OVERHEAD) return MORE;
+  if (bytes.length - at < LOG_OVERHEAD) return { kind: "more", neededBytes: BATCH_OVERHEAD };
   const sizeBytes = batchSizeBytes(bytes, at);
   if (sizeBytes < BATCH_OVERHEAD) {
     return { kind: "damaged", reason: "the length of a batch is impossible" };
   }
   if (sizeBytes > restBytes) return { kind: "damaged", reason: "a batch is cut off" };
-  return sizeBytes > bytes.length - at ? MORE : { kind: "whole", sizeBytes };
-}
-
-function firstChunkBytes(options: ScanOptions): number {
-  return Math.min(options.chunkBytes ?? CHUNK_BYTES, remaining(options.startPosition, options));
-}
-
-function remaining(position: number, options: ScanOptions): number {
-  return Math.max(0, options.endPosition - position);
+  const isWhole = sizeBytes <= bytes.length - at;
+  return isWhole ? { kind: "whole", sizeBytes } : { kind: "more", neededBytes: sizeBytes };
 }
 
 /** Measures how long we have kept the event loop. */
-class Slices {
+export class Slices {
   readonly #clock: Clock;
   #startMs: number;
   #batchCount = 0;
