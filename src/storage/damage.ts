@@ -2,6 +2,7 @@ import { DiskError, type DiskFile } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
 import { BATCH_OVERHEAD, batchSizeBytes, isBatchCrcValid } from "../protocol/records/batch.ts";
 import type { SegmentIndexes } from "./segment-indexes.ts";
+import type { TxnIndex } from "./txn-index.ts";
 
 /** Where the good part of a log ends before its files do. */
 export interface Damage {
@@ -21,6 +22,7 @@ export interface ScannedSegment {
   readonly baseOffset: number;
   readonly file: DiskFile;
   readonly indexes: SegmentIndexes;
+  readonly txns: TxnIndex;
   /** Of the good batches. */
   readonly sizeBytes: number;
   readonly fileBytes: number;

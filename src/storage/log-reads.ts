@@ -7,6 +7,7 @@ import type { LogSegments } from "./log-segments.ts";
 import { readSegment } from "./segment-reader.ts";
 import type { LogTail } from "./tail-cache.ts";
 import { findFirstAtOrAfter, findGreatest, type SearchRange } from "./timestamp-search.ts";
+import type { AbortedTransaction } from "./txn-index.ts";
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -72,6 +73,24 @@ export class LogReads {
     return await this.#reading(() =>
       findGreatest(dependencies, this.#log.segments.list, this.#range(endOffset)),
     );
+  }
+
+  async abortedTransactions(
+    startOffset: number,
+    endOffset: number,
+  ): Promise<readonly AbortedTransaction[]> {
+    return await this.#reading(async () => {
+      const found: AbortedTransaction[] = [];
+      for (const segment of this.#log.segments.from(startOffset)) {
+        for (const aborted of await segment.abortedTransactions()) {
+          const { firstOffset, lastOffset, lastStableOffset } = aborted;
+          if (lastOffset >= startOffset && firstOffset < endOffset) found.push(aborted);
+          // No later marker ends a transaction that began before the end of the range.
+          if (lastStableOffset >= endOffset) return found;
+        }
+      }
+      return found;
+    });
   }
 
   #range(endOffset: number): SearchRange {

@@ -35,6 +35,7 @@ import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SegmentCache } from "./segment-cache.ts";
 import { Segment, type SegmentDependencies } from "./segment.ts";
 import { type LogTail, TailCache } from "./tail-cache.ts";
+import type { AbortedTransaction } from "./txn-index.ts";
 
 export type {
   AppendOrigin,
@@ -234,9 +235,10 @@ export class Log {
     assert(lastOffset >= baseOffset, "a batch has an offset at least");
     this.#maybeRoll(batch, lastOffset);
     this.#epochs.assign(options.leaderEpoch, baseOffset);
-    this.#producers.update(batch, 0, this.#dependencies.clock.nowMs());
+    const completed = this.#producers.update(batch, 0, this.#dependencies.clock.nowMs());
     const active = this.segments.active;
     active.add(batch);
+    if (completed?.isAborted === true) active.noteAborted(completed);
     this.#logEndOffset = lastOffset + 1;
     this.#writer.write(active, this.#tail.add(batch, lastOffset + 1), lastOffset + 1);
     return {
@@ -280,6 +282,25 @@ export class Log {
   /** Kafka's answer to OffsetForLeaderEpoch (KIP-101, KIP-279); both -1 when there is none. */
   endOffsetForEpoch(epoch: number): { leaderEpoch: number; endOffset: number } {
     return this.#epochs.endOffsetFor(epoch, this.#logEndOffset);
+  }
+
+  /**
+   * Where the oldest transaction begins that is open, or whose marker lies at or above the high
+   * watermark; null: there is none, all below the high watermark is stable (X7).
+   */
+  firstUnstableOffset(highWatermark: number): number | null {
+    return this.#producers.firstUnstableOffset(highWatermark);
+  }
+
+  /**
+   * The transactions with records in the range that were aborted (X6), in the order of their markers.
+   * Throws as `read` does.
+   */
+  async abortedTransactions(
+    startOffset: number,
+    endOffset: number,
+  ): Promise<readonly AbortedTransaction[]> {
+    return await this.#reads.abortedTransactions(startOffset, endOffset);
   }
 
   /** Forgets idempotent producers that have not been heard of for so long. */

@@ -26,6 +26,8 @@ import {
 import type { ProducerState } from "./producer-state.ts";
 import { Segment, type SegmentDependencies, type SegmentOptions } from "./segment.ts";
 import { loadIndexes, scanIndexes, type SegmentIndexes } from "./segment-indexes.ts";
+import { loadTxnIndex } from "./segment-transactions.ts";
+import { TxnIndex } from "./txn-index.ts";
 
 /** What a log begins its life with. */
 export interface RecoveredLog {
@@ -117,9 +119,11 @@ class Recovery {
     epochs.truncateFromEnd(end.logEndOffset);
     const producers = await this.#replayProducers(end.logEndOffset, Infinity);
     await this.#removeSnapshots(end.logEndOffset);
+    const lastSegment = Segment.inactive(this.#dependencies, this.#segmentOptions(baseOffset));
     const active = Segment.reopened(this.#dependencies, this.#segmentOptions(baseOffset), {
       file,
       indexes: end.indexes,
+      txns: await loadTxnIndex(this.#dependencies, lastSegment, file),
       sizeBytes: end.sizeBytes,
       flushedBytes: end.sizeBytes,
     });
@@ -266,6 +270,7 @@ class Recovery {
       const file = await this.#dependencies.disk.open(this.#logPath(baseOffset));
       const fileBytes = await file.size();
       const nowMs = clock.nowMs();
+      const txns = new TxnIndex([]);
       const { indexes, scan } = await scanIndexes(
         { file, clock },
         {
@@ -279,12 +284,14 @@ class Recovery {
         (bytes, at) => {
           const offset = batchBaseOffset(bytes, at);
           epochs.assign(batchLeaderEpoch(bytes, at), offset);
-          if (offset >= producers.offset) producers.state.update(bytes, at, nowMs);
+          if (offset < producers.offset) return "go on";
+          const completed = producers.state.update(bytes, at, nowMs);
+          if (completed?.isAborted === true) txns.add(completed);
           return "go on";
         },
       );
       const { endPosition: sizeBytes, nextOffset } = scan;
-      const segment = { baseOffset, file, indexes, sizeBytes, fileBytes, nextOffset };
+      const segment = { baseOffset, file, indexes, txns, sizeBytes, fileBytes, nextOffset };
       scanned.push(segment);
       if (scan.damage !== null) {
         return { offset: nextOffset, reason: scan.damage, segment, nextIndex: index + 1 };
@@ -316,10 +323,11 @@ class Recovery {
   }
 
   /** Makes a scanned segment that is not the last durable, with its new indexes, and closes it. */
-  async #finish({ baseOffset, file, indexes }: ScannedSegment): Promise<void> {
+  async #finish({ baseOffset, file, indexes, txns }: ScannedSegment): Promise<void> {
     const segment = Segment.inactive(this.#dependencies, this.#segmentOptions(baseOffset));
     indexes.noteEnd();
     await indexes.store(this.#dependencies.disk, segment.indexPaths, true, true);
+    await txns.store(this.#dependencies.disk, segment.path(".txnindex"), true, true);
     await file.datasync();
     await file.close();
   }

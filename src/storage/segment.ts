@@ -7,7 +7,9 @@ import { offsetFileName, type SegmentSuffix } from "./file-names.ts";
 import { ReadHints } from "./read-hints.ts";
 import { DamagedStretches } from "./segment-damage.ts";
 import type { SegmentCache, Unloadable } from "./segment-cache.ts";
+import { loadTxnIndex } from "./segment-transactions.ts";
 import { type IndexPaths, loadIndexes, scanIndexes, SegmentIndexes } from "./segment-indexes.ts";
+import { type AbortedTransaction, TxnIndex } from "./txn-index.ts";
 
 const MAX_RELATIVE_OFFSET = 0x7fffffff;
 /** Entries go to the index files in portions; after a crash they are made anew from the log. */
@@ -58,6 +60,8 @@ export class Segment implements Unloadable {
   #state: "active" | "rolled" | "inactive";
   #file: DiskFile | null = null;
   #indexes: SegmentIndexes | null;
+  /** null: not looked for yet. */
+  #txns: TxnIndex | null;
   /** Invariant: flushedBytes <= writtenBytes <= sizeBytes; all equal once inactive and loaded. */
   #sizeBytes = 0;
   #writtenBytes = 0;
@@ -72,7 +76,12 @@ export class Segment implements Unloadable {
   #useCount = 0;
   #isUnloadWanted = false;
   #isClosed = false;
-  #whenUnused: (() => void) | null = null;
+  /** Called when a use has come to its end. */
+  #whenUnused: (() => void)[] = [];
+  /** Nobody enters before it is opened. */
+  #gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
+  /** Of an inactive segment, which does not change. */
+  #maxTimestampMs: number | null = null;
 
   private constructor(
     dependencies: SegmentDependencies,
@@ -86,6 +95,7 @@ export class Segment implements Unloadable {
     this.#createdMs = dependencies.clock.wallMs();
     this.#state = state;
     this.#indexes = state === "active" ? SegmentIndexes.empty(options.baseOffset) : null;
+    this.#txns = state === "active" ? new TxnIndex() : null;
   }
 
   /** A new segment that takes batches at once; its file is made by `create`, before the first write. */
@@ -102,11 +112,16 @@ export class Segment implements Unloadable {
   static reopened(
     dependencies: SegmentDependencies,
     options: SegmentOptions,
-    found: SegmentView & { readonly sizeBytes: number; readonly flushedBytes: number },
+    found: SegmentView & {
+      readonly txns: TxnIndex;
+      readonly sizeBytes: number;
+      readonly flushedBytes: number;
+    },
   ): Segment {
     const segment = new Segment(dependencies, options, "active");
     segment.#file = found.file;
     segment.#indexes = found.indexes;
+    segment.#txns = found.txns;
     segment.#sizeBytes = found.sizeBytes;
     segment.#writtenBytes = found.sizeBytes;
     segment.#flushedBytes = found.flushedBytes;
@@ -210,10 +225,9 @@ export class Segment implements Unloadable {
 
   /** Whether enough new index entries have come together to be worth a write. */
   get hasIndexPortion(): boolean {
-    return (
-      this.#storing === null &&
-      (this.#indexes?.offsets.bytes.unstoredBytes ?? 0) >= INDEX_PORTION_BYTES
-    );
+    if (this.#storing !== null) return false;
+    const unstoredBytes = this.#indexes?.offsets.bytes.unstoredBytes ?? 0;
+    return unstoredBytes >= INDEX_PORTION_BYTES || this.#txns?.hasUnstored === true;
   }
 
   /** Writes the index entries that the files lack. Throws DiskError. */
@@ -221,11 +235,9 @@ export class Segment implements Unloadable {
     await this.#storing;
     const indexes = this.#activeIndexes();
     if (isFinal) indexes.noteEnd();
-    this.#storing = indexes
-      .store(this.#dependencies.disk, this.indexPaths, isFinal, isSynced)
-      .finally(() => {
-        this.#storing = null;
-      });
+    this.#storing = this.#store(indexes, isFinal, isSynced).finally(() => {
+      this.#storing = null;
+    });
     await this.#storing;
   }
 
@@ -241,6 +253,7 @@ export class Segment implements Unloadable {
 
   /** Lends the open file and the indexes to `task`. Throws DiskError EBADF once closed. */
   async use<T>(task: (view: SegmentView) => Promise<T>): Promise<T> {
+    while (this.#gate !== null) await this.#gate.opened;
     this.#useCount += 1;
     try {
       const view = this.#view() ?? (await this.#load());
@@ -253,7 +266,9 @@ export class Segment implements Unloadable {
       this.#useCount -= 1;
       if (this.#useCount === 0) {
         if (this.#isUnloadWanted) this.unload();
-        this.#whenUnused?.();
+        const waiters = this.#whenUnused;
+        this.#whenUnused = [];
+        for (const resolve of waiters) resolve();
       }
     }
   }
@@ -282,15 +297,71 @@ export class Segment implements Unloadable {
   /** Waits for readers, then closes the file. What is not written or synced is left as it is. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.thaw();
     this.#dependencies.cache.forget(this);
-    if (this.#useCount > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenUnused = resolve;
-      });
-    }
+    await this.#unused();
     await this.#finishing;
     await this.#storing?.catch(() => undefined);
     await this.#closeFile();
+  }
+
+  /**
+   * Resolves when nobody uses the segment; whoever wants to then waits for `thaw`, or for `close`, which
+   * refuses them. For who changes its files.
+   */
+  async freeze(): Promise<void> {
+    assert(this.#gate === null, "a segment is frozen once");
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    this.#gate = { opened, open };
+    await this.#unused();
+    await this.#storing?.catch(() => undefined);
+  }
+
+  thaw(): void {
+    const gate = this.#gate;
+    this.#gate = null;
+    gate?.open();
+  }
+
+  /** Finds out the size of a segment that was not loaded yet. Throws DiskError. */
+  async measure(): Promise<void> {
+    if (this.#sizeBytes > 0 || this.#state !== "inactive") return;
+    const file = await this.#dependencies.disk.open(this.path(".log"));
+    try {
+      this.#sizeBytes = this.#writtenBytes = this.#flushedBytes = await file.size();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The greatest timestamp of its batches; -1: none has one. Throws DiskError. */
+  async maxTimestampMs(): Promise<number> {
+    if (this.#maxTimestampMs !== null) return this.#maxTimestampMs;
+    const maxTimestampMs = await this.use(({ indexes }) =>
+      Promise.resolve(indexes.maxTimestamp.timestampMs),
+    );
+    if (this.#state === "inactive") this.#maxTimestampMs = maxTimestampMs;
+    return maxTimestampMs;
+  }
+
+  /** A transaction's abort marker was added. */
+  noteAborted(aborted: AbortedTransaction): void {
+    must(this.#txns, "the segment takes batches").add(aborted);
+  }
+
+  /** The transactions whose abort marker lies in it. Throws DiskError. */
+  async abortedTransactions(): Promise<readonly AbortedTransaction[]> {
+    this.#txns ??= await this.use(({ file }) => loadTxnIndex(this.#dependencies, this, file));
+    return this.#txns.entries;
+  }
+
+  async #unused(): Promise<void> {
+    while (this.#useCount > 0) {
+      await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
+    }
   }
 
   #view(): SegmentView | null {
@@ -383,6 +454,12 @@ export class Segment implements Unloadable {
       // Nothing hangs on it: what had to be durable was synced before.
       this.#dependencies.logger.warn({ segment: this.path(".log"), error }, "could not close");
     }
+  }
+
+  async #store(indexes: SegmentIndexes, isFinal: boolean, isSynced: boolean): Promise<void> {
+    const { disk } = this.#dependencies;
+    await indexes.store(disk, this.indexPaths, isFinal, isSynced);
+    await this.#txns?.store(disk, this.path(".txnindex"), isFinal, isSynced);
   }
 
   #activeIndexes(): SegmentIndexes {
