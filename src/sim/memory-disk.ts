@@ -105,6 +105,11 @@ export class MemoryDisk implements Disk {
     });
   }
 
+  /** The process that held them has died. */
+  freeLocks(): void {
+    this.#locks.clear();
+  }
+
   /** The file as it is; for the simulated power cut, which has no time to wait. */
   openNow(path: string, options: OpenOptions = {}): MemoryFile {
     const { parent, name } = this.#slot(path, "open");
@@ -122,12 +127,28 @@ export class MemoryDisk implements Disk {
   /** All files by path, for checkers. */
   files(): Map<string, Buffer> {
     const files = new Map<string, Buffer>();
-    const visit = (node: Node, path: string): void => {
+    this.#visit((path, node) => {
       if (node.kind === "file") files.set(path, node.buffer.subarray(0, node.length));
-      else for (const [name, child] of node.entries) visit(child, `${path}/${name}`);
+    });
+    return files;
+  }
+
+  /** The paths of all directories, parents first. */
+  directories(): string[] {
+    const paths: string[] = [];
+    this.#visit((path, node) => {
+      if (node.kind === "directory" && path !== "") paths.push(path);
+    });
+    return paths;
+  }
+
+  #visit(look: (path: string, node: Node) => void): void {
+    const visit = (node: Node, path: string): void => {
+      look(path, node);
+      if (node.kind === "file") return;
+      for (const [name, child] of node.entries) visit(child, `${path}/${name}`);
     };
     visit(this.#root, "");
-    return files;
   }
 
   #slot(path: string, operation: string): { parent: DirectoryNode; name: string } {

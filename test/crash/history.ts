@@ -1,0 +1,182 @@
+import type { Uuid } from "../../src/base/ids.ts";
+import { must } from "../../src/base/assert.ts";
+import {
+  batchBaseOffset,
+  batchLeaderEpoch,
+  batchNextOffset,
+} from "../../src/protocol/records/batch.ts";
+import { partitionDirectoryName } from "../../src/storage/file-names.ts";
+import type { PartitionId } from "../../src/storage/log-manager.ts";
+import { crc32c } from "../../src/base/crc32c.ts";
+
+/** What a workload has asked for and what it was promised, in the order of the trace. */
+export type Fact =
+  | { readonly kind: "created"; readonly topicId: Uuid; readonly id: PartitionId }
+  | { readonly kind: "appended"; readonly topicId: Uuid; readonly batch: Buffer }
+  /** All below is in the page cache, and durable. */
+  | {
+      readonly kind: "marks";
+      readonly topicId: Uuid;
+      readonly writtenEnd: number;
+      readonly flushedEnd: number;
+    }
+  /** The log was opened after a crash: this is what it holds from now on. */
+  | { readonly kind: "recovered"; readonly topicId: Uuid; readonly endOffset: number }
+  | {
+      readonly kind: "truncating" | "truncated";
+      readonly topicId: Uuid;
+      readonly endOffset: number;
+    }
+  /** The log may, or must, begin there: retention, DeleteRecords. */
+  | { readonly kind: "start-may" | "start-must"; readonly topicId: Uuid; readonly offset: number }
+  | { readonly kind: "restarting" | "restarted"; readonly topicId: Uuid; readonly offset: number }
+  | { readonly kind: "deleting" | "deleted"; readonly topicId: Uuid }
+  | { readonly kind: "crash"; readonly of: "process" | "power" }
+  | { readonly kind: "starting" | "started" }
+  | { readonly kind: "stopping" | "stopped"; readonly brokerEpoch: number }
+  /** The first batch of the epoch is about to be written. */
+  | { readonly kind: "leads"; readonly leaderEpoch: number }
+  | { readonly kind: "proposed"; readonly baseOffset: number; readonly values: readonly Buffer[] }
+  | { readonly kind: "committed"; readonly endOffset: number }
+  /** A new leader has found so many batches of values. */
+  | { readonly kind: "replayed"; readonly batchCount: number; readonly endOffset: number };
+
+/** One batch as it was appended: offsets, epoch, and a digest of all its bytes. */
+export interface KnownBatch {
+  readonly offset: number;
+  readonly endOffset: number;
+  readonly leaderEpoch: number;
+  readonly digest: string;
+}
+
+/** What a partition's log may hold, and what it must. */
+export interface ExpectedLog {
+  readonly id: PartitionId;
+  readonly key: string;
+  life: "live" | "deleting" | "deleted";
+  /** Beyond the ends below they may be there or not. */
+  batches: KnownBatch[];
+  writtenEnd: number;
+  durableEnd: number;
+  /** The start lies between the two. */
+  startMust: number;
+  startMay: number;
+  /** While all is thrown away: an empty log here is right, too. */
+  restartOffset: number | null;
+}
+
+export class History {
+  readonly logs = new Map<Uuid, ExpectedLog>();
+  readonly metadata: { baseOffset: number; values: readonly string[] }[] = [];
+  /** Exclusive: all that was committed of the metadata. */
+  committedEnd = 0;
+  /** The next leader's epoch is greater. */
+  ledEpoch = 0;
+  /** Which marks of an orderly stop may be found; null: none. */
+  cleanEpochs: readonly (number | null)[] = [null];
+
+  apply(fact: Fact): void {
+    switch (fact.kind) {
+      case "created":
+        this.#create(fact.id);
+        return;
+      case "crash":
+        if (fact.of === "process") return;
+        for (const log of this.logs.values()) log.writtenEnd = log.durableEnd;
+        return;
+      case "starting":
+        this.cleanEpochs = [...new Set([...this.cleanEpochs, null])];
+        return;
+      case "started":
+        this.cleanEpochs = [null];
+        return;
+      case "stopping":
+        this.cleanEpochs = [null, fact.brokerEpoch];
+        return;
+      case "stopped":
+        this.cleanEpochs = [fact.brokerEpoch];
+        return;
+      case "leads":
+        this.ledEpoch = Math.max(this.ledEpoch, fact.leaderEpoch);
+        return;
+      case "proposed":
+        this.metadata.push({
+          baseOffset: fact.baseOffset,
+          values: fact.values.map((value) => value.toString("latin1")),
+        });
+        return;
+      case "replayed":
+        this.metadata.splice(fact.batchCount);
+        this.committedEnd = fact.endOffset;
+        return;
+      case "committed":
+        this.committedEnd = fact.endOffset;
+        return;
+      default:
+        applyToLog(must(this.logs.get(fact.topicId), "a fact is about a known log"), fact);
+    }
+  }
+
+  #create(id: PartitionId): void {
+    this.logs.set(id.topicId, {
+      id,
+      key: partitionDirectoryName(id.topic, id.partitionIndex),
+      life: "live",
+      batches: [],
+      writtenEnd: 0,
+      durableEnd: 0,
+      startMust: 0,
+      startMay: 0,
+      restartOffset: null,
+    });
+  }
+}
+
+type LogFact = Extract<Fact, { readonly topicId: Uuid }>;
+
+function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "created" }>): void {
+  switch (fact.kind) {
+    case "appended":
+      log.batches.push(knownBatch(fact.batch));
+      return;
+    case "marks":
+      log.writtenEnd = fact.writtenEnd;
+      log.durableEnd = fact.flushedEnd;
+      return;
+    case "recovered":
+    case "truncated":
+      log.batches = log.batches.filter(({ endOffset }) => endOffset <= fact.endOffset);
+      return;
+    case "truncating":
+      log.writtenEnd = Math.min(log.writtenEnd, fact.endOffset);
+      log.durableEnd = Math.min(log.durableEnd, fact.endOffset);
+      return;
+    case "start-may":
+      log.startMay = Math.max(log.startMay, fact.offset);
+      return;
+    case "start-must":
+      log.startMust = fact.offset;
+      return;
+    case "restarting":
+      log.writtenEnd = log.durableEnd = 0;
+      log.startMay = log.restartOffset = fact.offset;
+      return;
+    case "restarted":
+      log.batches = [];
+      log.startMust = fact.offset;
+      log.restartOffset = null;
+      return;
+    case "deleting":
+    case "deleted":
+      log.life = fact.kind;
+  }
+}
+
+export function knownBatch(bytes: Buffer): KnownBatch {
+  return {
+    offset: batchBaseOffset(bytes),
+    endOffset: batchNextOffset(bytes),
+    leaderEpoch: batchLeaderEpoch(bytes),
+    digest: `${bytes.length}/${crc32c(bytes, 0)}`,
+  };
+}

@@ -1,0 +1,362 @@
+import { assert, must } from "../../src/base/assert.ts";
+import {
+  type Change,
+  type Image,
+  type NodeId,
+  nodesOf,
+  ROOT,
+  type Slot,
+  type Sync,
+  type TraceEvent,
+} from "./trace.ts";
+
+/*
+ * What a power cut may leave. The model is the weakest that is sane, over ext4, XFS and btrfs in all
+ * their modes; test/crash/README.md says why each line is as it is.
+ */
+
+export const PAGE_BYTES = 4096;
+const NO_BYTES = Buffer.alloc(0);
+
+/** A value since the event `at`; -1: it was there before. */
+interface Version<T> {
+  readonly at: number;
+  readonly value: T;
+}
+
+/** The first version is durable, the others may be. */
+type Versions<T> = Version<T>[];
+
+interface FileState {
+  readonly lengths: Versions<number>;
+  /** Whole pages, zeros behind the end. */
+  readonly pages: Map<number, Versions<Buffer>>;
+}
+
+export interface NameChange {
+  readonly at: number;
+  readonly node: NodeId;
+  /** The entries that it sets, all of them or none. */
+  readonly sets: readonly { readonly slot: Slot; readonly node: NodeId | null }[];
+}
+
+/** All that is not durable, in the order in which choices speak of it. */
+export interface Pending {
+  readonly names: readonly NameChange[];
+  readonly files: readonly PendingFile[];
+}
+
+export interface PendingFile {
+  readonly node: NodeId;
+  readonly lengths: readonly Version<number>[];
+  readonly pages: readonly {
+    readonly page: number;
+    readonly versions: readonly Version<Buffer>[];
+  }[];
+}
+
+/** Which versions survive; a legal one has a name change only with those that it builds upon. */
+export interface Choice {
+  readonly names: readonly boolean[];
+  readonly files: readonly { readonly length: number; readonly pages: readonly number[] }[];
+  readonly tear: Tear | null;
+}
+
+/** A page that was being written: new bytes up to `byte`, old or nobody's bytes behind it. */
+export interface Tear {
+  readonly file: number;
+  readonly page: number;
+  readonly byte: number;
+  /** Of the bytes that were being written, those in the sector of the cut are nobody's. */
+  readonly isGarbled: boolean;
+}
+
+const SECTOR_BYTES = 512;
+
+/** Follows a trace and knows what is durable after each event, and what only may be. */
+export class PowerModel {
+  readonly #files = new Map<NodeId, FileState>();
+  readonly #directories = new Map<NodeId, Map<string, NodeId>>([[ROOT, new Map()]]);
+  #names: NameChange[] = [];
+  readonly #contents = new Map<string, Buffer>();
+
+  constructor(base: Image) {
+    const nodeOfPath = new Map<string, NodeId>([["", ROOT]]);
+    for (const { path, node, content } of nodesOf(base)) {
+      nodeOfPath.set(path, node);
+      const at = path.lastIndexOf("/");
+      const parent = must(nodeOfPath.get(path.slice(0, at)), "a parent comes first");
+      must(this.#directories.get(parent), "it is a directory").set(path.slice(at + 1), node);
+      if (content === null) this.#directories.set(node, new Map());
+      else this.#files.set(node, durableFile(content));
+    }
+  }
+
+  apply(event: TraceEvent, at: number): void {
+    switch (event.kind) {
+      case "fact":
+        return;
+      case "datasync":
+        this.#datasync(event);
+        return;
+      case "syncDir":
+        this.#syncDir(event);
+        return;
+      default:
+        this.#change(event, at);
+    }
+  }
+
+  get pending(): Pending {
+    const files: PendingFile[] = [];
+    for (const [node, { lengths, pages }] of this.#files) {
+      const dirty = [...pages].filter(([, versions]) => versions.length > 1);
+      if (lengths.length === 1 && dirty.length === 0) continue;
+      files.push({ node, lengths, pages: dirty.map(([page, versions]) => ({ page, versions })) });
+    }
+    return { names: this.#names, files };
+  }
+
+  /** What a machine that starts after that cut finds. */
+  image(pending: Pending, choice: Choice): Image {
+    const names = this.#namesAfter(pending, choice);
+    const chosen = new Map(pending.files.map((file, index) => [file.node, { file, index }]));
+    const files = new Map<string, Buffer>();
+    const directories: string[] = [];
+    const visit = (directory: NodeId, path: string): void => {
+      for (const [name, node] of names.get(directory) ?? []) {
+        const childPath = `${path}/${name}`;
+        if (this.#directories.has(node)) {
+          directories.push(childPath);
+          visit(node, childPath);
+        } else {
+          files.set(childPath, this.#content(node, chosen.get(node), choice));
+        }
+      }
+    };
+    visit(ROOT, "");
+    return { files, directories };
+  }
+
+  /** What the page cache holds when the process dies in a write, after so many of its bytes. */
+  imageDuring(write: Extract<Change, { readonly kind: "write" }>, byteCount: number): Image {
+    const { pending } = this;
+    const image = this.image(pending, newestOf(pending));
+    const path = this.#pathIn(pending, write.node);
+    const before = path === null ? undefined : image.files.get(path);
+    if (path === null || before === undefined) return image;
+    const length = Math.max(before.length, write.position + byteCount);
+    const content = Buffer.alloc(length);
+    before.copy(content);
+    write.bytes.copy(content, write.position, 0, byteCount);
+    return { ...image, files: new Map(image.files).set(path, content) };
+  }
+
+  #change(change: Change, at: number): void {
+    switch (change.kind) {
+      case "write":
+        this.#write(must(this.#files.get(change.node), "a file is written"), change, at);
+        return;
+      case "truncate":
+        this.#truncate(must(this.#files.get(change.node), "a file is cut"), change.length, at);
+        return;
+      case "link": {
+        const { node, to } = change;
+        if (change.isDirectory) this.#directories.set(node, new Map());
+        else this.#files.set(node, durableFile(NO_BYTES));
+        this.#names.push({ at, node, sets: [{ slot: to, node }] });
+        return;
+      }
+      case "move": {
+        const { node, from, to } = change;
+        const sets = [
+          { slot: from, node: null },
+          { slot: to, node },
+        ];
+        this.#names.push({ at, node, sets });
+        return;
+      }
+      case "unlink":
+        this.#names.push({
+          at,
+          node: change.node,
+          sets: [{ slot: change.from, node: null }],
+        });
+    }
+  }
+
+  #write(file: FileState, { position, bytes }: { position: number; bytes: Buffer }, at: number) {
+    const end = position + bytes.length;
+    for (let page = Math.floor(position / PAGE_BYTES); page * PAGE_BYTES < end; page += 1) {
+      const versions = versionsOf(file, page);
+      const start = page * PAGE_BYTES;
+      const value = Buffer.from(latest(versions));
+      bytes.copy(value, Math.max(0, position - start), Math.max(0, start - position));
+      versions.push({ at, value });
+    }
+    if (end > latest(file.lengths)) file.lengths.push({ at, value: end });
+  }
+
+  #truncate(file: FileState, length: number, at: number): void {
+    if (length === latest(file.lengths)) return;
+    for (const [page, versions] of file.pages) {
+      const keptBytes = Math.max(0, length - page * PAGE_BYTES);
+      if (keptBytes >= PAGE_BYTES) continue;
+      const value = Buffer.alloc(PAGE_BYTES);
+      latest(versions).copy(value, 0, 0, keptBytes);
+      versions.push({ at, value });
+    }
+    file.lengths.push({ at, value: length });
+  }
+
+  #datasync({ node, coveredEvents }: Sync): void {
+    const file = must(this.#files.get(node), "a file is synced");
+    settle(file.lengths, coveredEvents);
+    for (const versions of file.pages.values()) settle(versions, coveredEvents);
+  }
+
+  #syncDir({ node, coveredEvents }: Sync): void {
+    const isDurable = new Set<NameChange>();
+    for (const change of this.#names.toReversed()) {
+      if (change.at >= coveredEvents) continue;
+      const isOwn = change.sets.some(({ slot }) => slot.directory === node);
+      const isNeeded = [...isDurable].some((later) => dependsOn(later, change));
+      if (isOwn || isNeeded) isDurable.add(change);
+    }
+    for (const change of this.#names) {
+      if (isDurable.has(change)) applyTo(this.#directories, change);
+    }
+    this.#names = this.#names.filter((change) => !isDurable.has(change));
+  }
+
+  #namesAfter(pending: Pending, choice: Choice): ReadonlyMap<NodeId, ReadonlyMap<string, NodeId>> {
+    const directories = new Map([...this.#directories].map(([id, names]) => [id, new Map(names)]));
+    pending.names.forEach((change, index) => {
+      if (choice.names[index] === true) applyTo(directories, change);
+    });
+    return directories;
+  }
+
+  /** Where the process sees the file. */
+  #pathIn(pending: Pending, node: NodeId): string | null {
+    const names = this.#namesAfter(pending, newestOf(pending));
+    const visit = (directory: NodeId, path: string): string | null => {
+      for (const [name, child] of names.get(directory) ?? []) {
+        if (child === node) return `${path}/${name}`;
+        const found = this.#directories.has(child) ? visit(child, `${path}/${name}`) : null;
+        if (found !== null) return found;
+      }
+      return null;
+    };
+    return visit(ROOT, "");
+  }
+
+  #content(
+    node: NodeId,
+    found: { readonly file: PendingFile; readonly index: number } | undefined,
+    choice: Choice,
+  ): Buffer {
+    const state = must(this.#files.get(node), "a name leads to a file");
+    const chosen = found === undefined ? undefined : choice.files[found.index];
+    const { tear } = choice;
+    const isTorn = tear !== null && tear.file === found?.index;
+    const lengths = state.lengths[chosen?.length ?? 0];
+    const pageChoice = new Map(
+      found?.file.pages.map(({ page }, index) => [page, chosen?.pages[index] ?? 0]),
+    );
+    const versions = [...state.pages].map(([page, of]) => ({
+      page,
+      of: of[pageChoice.get(page) ?? 0],
+    }));
+    const key = `${node} ${lengths?.at} ${versions.map(({ page, of }) => `${page}:${of?.at}`).join(" ")}`;
+    const cached = isTorn ? undefined : this.#contents.get(key);
+    if (cached !== undefined) return cached;
+    const content = Buffer.alloc(must(lengths, "the length is one of those it had").value);
+    for (const { page, of } of versions) of?.value.copy(content, page * PAGE_BYTES);
+    if (!isTorn) this.#contents.set(key, content);
+    else if (found !== undefined) tearPage(content, found.file, chosen, tear);
+    return content;
+  }
+}
+
+/** All survives. */
+function newestOf({ names, files }: Pending): Choice {
+  return {
+    names: names.map(() => true),
+    files: files.map(({ lengths, pages }) => ({
+      length: lengths.length - 1,
+      pages: pages.map(({ versions }) => versions.length - 1),
+    })),
+    tear: null,
+  };
+}
+
+/** Whether the later change can be durable only with the earlier one. */
+export function dependsOn(later: NameChange, earlier: NameChange): boolean {
+  if (later.node === earlier.node) return true;
+  return later.sets.some(({ slot, node }) =>
+    earlier.sets.some(
+      (set) =>
+        (set.slot.directory === slot.directory && set.slot.name === slot.name) ||
+        // A directory is removed when it is empty.
+        (later.sets.length === 1 && node === null && set.slot.directory === later.node),
+    ),
+  );
+}
+
+function tearPage(
+  content: Buffer,
+  file: PendingFile,
+  chosen: { readonly pages: readonly number[] } | undefined,
+  tear: Tear,
+): void {
+  const versions = must(file.pages[tear.page], "a dirty page is torn");
+  const index = chosen?.pages[tear.page] ?? 0;
+  assert(index > 0, "a page is torn while it is written");
+  const older = must(versions.versions[index - 1], "there is an older one").value;
+  const newer = must(versions.versions[index], "there is a newer one").value;
+  const start = versions.page * PAGE_BYTES;
+  const sectorEnd = (Math.floor(tear.byte / SECTOR_BYTES) + 1) * SECTOR_BYTES;
+  for (let at = tear.byte; at < PAGE_BYTES && start + at < content.length; at += 1) {
+    const isWritten = newer[at] !== older[at];
+    const isGarbage = tear.isGarbled && at < sectorEnd && isWritten;
+    content[start + at] = isGarbage ? (newer[at] ?? 0) ^ 0xa5 : (older[at] ?? 0);
+  }
+}
+
+function durableFile(content: Buffer): FileState {
+  const pages = new Map<number, Versions<Buffer>>();
+  for (let page = 0; page * PAGE_BYTES < content.length; page += 1) {
+    const value = Buffer.alloc(PAGE_BYTES);
+    content.copy(value, 0, page * PAGE_BYTES);
+    pages.set(page, [{ at: -1, value }]);
+  }
+  return { lengths: [{ at: -1, value: content.length }], pages };
+}
+
+function versionsOf(file: FileState, page: number): Versions<Buffer> {
+  let versions = file.pages.get(page);
+  if (versions === undefined) {
+    versions = [{ at: -1, value: Buffer.alloc(PAGE_BYTES) }];
+    file.pages.set(page, versions);
+  }
+  return versions;
+}
+
+function latest<T>(versions: Versions<T>): T {
+  return must(versions.at(-1), "there is a version").value;
+}
+
+/** The newest version that the sync covers is durable; older ones are not seen again. */
+function settle<T>(versions: Versions<T>, coveredEvents: number): void {
+  const index = versions.findLastIndex(({ at }) => at < coveredEvents);
+  if (index > 0) versions.splice(0, index);
+}
+
+function applyTo(directories: Map<NodeId, Map<string, NodeId>>, { sets }: NameChange): void {
+  for (const { slot, node } of sets) {
+    const names = must(directories.get(slot.directory), "a name is in a directory");
+    if (node === null) names.delete(slot.name);
+    else names.set(slot.name, node);
+  }
+}

@@ -1,0 +1,340 @@
+import { must } from "../../src/base/assert.ts";
+import { type Clock, loopTurn, type Timer } from "../../src/base/clock.ts";
+import type { Uuid } from "../../src/base/ids.ts";
+import type { Random } from "../../src/base/random.ts";
+import { batchLeaderEpoch } from "../../src/protocol/records/batch.ts";
+import { buildBatch, type NewRecord } from "../../src/protocol/records/batch-builder.ts";
+import type { Log } from "../../src/storage/log.ts";
+import type { PartitionId } from "../../src/storage/log-manager.ts";
+import { type Fact, History } from "./history.ts";
+import { Node, type Setup, WALL_MS } from "./node.ts";
+import { RecordingDisk } from "./recorder.ts";
+import { EMPTY_IMAGE, type Image, type Trace } from "./trace.ts";
+
+/** Thrown into a script whose machine has died where it was told to. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+interface OpenLog {
+  readonly id: PartitionId;
+  readonly log: Log;
+  writtenEnd: number;
+  flushedEnd: number;
+}
+
+export interface AppendOptions {
+  readonly valueBytes?: number;
+  readonly records?: readonly NewRecord[];
+  readonly isIdempotent?: boolean;
+  readonly isTransactional?: boolean;
+  /** A marker that ends the transaction of the producer that the record batches had. */
+  readonly marker?: "commit" | "abort";
+}
+
+/**
+ * A machine with one process on a disk that records all. Scripts of workloads drive it: whatever they
+ * wait for (`run`), the machine takes one step after the other until it is there.
+ */
+export class World {
+  readonly setup: Setup;
+  /** Facts of earlier lives, on disks whose changes are all durable or lost by now. */
+  readonly earlierFacts: readonly Fact[];
+  readonly base: Image;
+  readonly disk: RecordingDisk;
+  readonly #random: Random | null;
+  readonly #logs = new Map<Uuid, OpenLog>();
+  readonly #topics: { readonly id: PartitionId; isDeleting: boolean }[];
+  #clock = new StepClock(0);
+  #node: Node | null = null;
+  #topicCount: number;
+  #committedEnd = 0;
+  #epoch: number;
+  #sequences = new Map<string, number>();
+  /** The process dies once so many events have happened. */
+  stopAt = Infinity;
+
+  constructor(
+    setup: Setup,
+    options: {
+      /** In which order calls that run side by side take effect; null: as they came. */
+      readonly random: Random | null;
+      /** The power was cut: what was left, and what had happened before. */
+      readonly after?: { readonly image: Image; readonly facts: readonly Fact[] };
+    },
+  ) {
+    this.setup = setup;
+    this.#random = options.random;
+    this.base = options.after?.image ?? EMPTY_IMAGE;
+    this.earlierFacts = options.after?.facts ?? [];
+    const history = new History();
+    for (const fact of this.earlierFacts) history.apply(fact);
+    this.#topics = [...history.logs.values()]
+      .filter(({ life }) => life !== "deleted")
+      .map(({ id, life }) => ({ id, isDeleting: life === "deleting" }));
+    this.#topicCount = history.logs.size;
+    this.#epoch = 10 * this.earlierFacts.filter(({ kind }) => kind === "crash").length;
+    this.disk = new RecordingDisk(this.base);
+    this.disk.onWrite = (path, bytes) => {
+      if (!/__cluster_metadata-0\/\d+\.log$/.test(path)) return;
+      this.#note({ kind: "leads", leaderEpoch: batchLeaderEpoch(bytes) });
+    };
+  }
+
+  get trace(): Trace {
+    return { base: this.base, events: this.disk.events };
+  }
+
+  get node(): Node {
+    return must(this.#node, "the process runs");
+  }
+
+  get logs(): readonly { readonly id: PartitionId; readonly log: Log }[] {
+    return [...this.#logs.values()];
+  }
+
+  log(id: PartitionId): Log {
+    return must(this.#logs.get(id.topicId), "the log is open").log;
+  }
+
+  /** Starts the process and opens the logs of all topics that are not deleted. */
+  async start(): Promise<void> {
+    this.#epoch += 1;
+    this.#sequences = new Map();
+    this.#note({ kind: "starting" });
+    const ports = { disk: this.disk, clock: this.#clock, seed: `node-${this.#epoch}` };
+    const node = await this.run(Node.start(ports, this.setup));
+    this.#node = node;
+    this.#note({ kind: "started" });
+    const { raft, committed } = node;
+    if (raft !== null) {
+      const batchCount = committed.filter(({ records }) => records.length > 0).length;
+      this.#note({ kind: "replayed", batchCount, endOffset: raft.highWatermark });
+      this.#committedEnd = raft.highWatermark;
+    }
+    await this.run(
+      Promise.all(this.#topics.map(({ id, isDeleting }) => this.#reopen(id, isDeleting))),
+    );
+  }
+
+  async #reopen(id: PartitionId, isDeleting: boolean): Promise<void> {
+    if (!isDeleting) {
+      await this.#open(id);
+      return;
+    }
+    const isThere = this.node.manager
+      .partitionsOnDisk()
+      .some(({ topicId }) => topicId === id.topicId);
+    if (isThere) await this.node.manager.deleteLog(id.topic, id.partitionIndex);
+    this.#note({ kind: "deleted", topicId: id.topicId });
+  }
+
+  async stop(): Promise<void> {
+    this.#note({ kind: "stopping", brokerEpoch: this.#epoch });
+    await this.run(this.node.close(this.#epoch));
+    this.observe();
+    this.#note({ kind: "stopped", brokerEpoch: this.#epoch });
+    this.#forgetProcess();
+  }
+
+  /** kill -9: what is in the page cache stays there. */
+  kill(): void {
+    this.disk.killProcess();
+    this.#note({ kind: "crash", of: "process" });
+    this.#forgetProcess();
+  }
+
+  #forgetProcess(): void {
+    this.#logs.clear();
+    this.#node = null;
+    this.#clock = new StepClock(this.#clock.nowMs());
+  }
+
+  async create(topic: string, partitionIndex = 0): Promise<PartitionId> {
+    this.#topicCount += 1;
+    const topicId = Buffer.alloc(16, this.#topicCount).toString("base64url") as Uuid;
+    const id = { topic, partitionIndex, topicId };
+    this.#topics.push({ id, isDeleting: false });
+    this.#note({ kind: "created", topicId, id });
+    await this.run(this.#open(id));
+    return id;
+  }
+
+  async #open(id: PartitionId): Promise<void> {
+    const log = await this.node.openLog(id);
+    this.#note({ kind: "recovered", topicId: id.topicId, endOffset: log.logEndOffset });
+    this.#logs.set(id.topicId, { id, log, writtenEnd: -1, flushedEnd: -1 });
+    this.observe();
+  }
+
+  async delete(id: PartitionId): Promise<void> {
+    must(
+      this.#topics.find((topic) => topic.id.topicId === id.topicId),
+      "the topic is known",
+    ).isDeleting = true;
+    this.#note({ kind: "deleting", topicId: id.topicId });
+    this.#logs.delete(id.topicId);
+    await this.run(this.node.manager.deleteLog(id.topic, id.partitionIndex));
+    this.#note({ kind: "deleted", topicId: id.topicId });
+  }
+
+  /** Appends a batch; nothing of it has reached the disk when this returns. */
+  append(id: PartitionId, options: AppendOptions = {}): void {
+    const { valueBytes = 40, isIdempotent = false } = options;
+    const log = this.log(id);
+    const records = options.records ?? [
+      { key: Buffer.from("key"), value: this.#value(valueBytes) },
+    ];
+    const key = id.topicId;
+    const baseSequence = this.#sequences.get(key) ?? 0;
+    const batch = buildBatch({
+      timestampMs: this.#clock.wallMs(),
+      records,
+      ...(isIdempotent ? { producerId: this.#epoch, producerEpoch: 0, baseSequence } : {}),
+    });
+    if (isIdempotent) this.#sequences.set(key, baseSequence + records.length);
+    log.append(batch, {
+      leaderEpoch: Math.max(this.#epoch, log.latestLeaderEpoch),
+      origin: "client",
+    });
+    this.#note({ kind: "appended", topicId: id.topicId, batch: Buffer.from(batch) });
+  }
+
+  async flush(id: PartitionId): Promise<void> {
+    await this.run(this.log(id).flush());
+  }
+
+  /** The next batches are of a new leader epoch. */
+  bumpEpoch(): void {
+    this.#epoch += 1;
+  }
+
+  propose(values: readonly Buffer[]): void {
+    const raft = must(this.node.raft, "the machine has a metadata log");
+    const { baseOffset } = raft.append(raft.leader.leaderEpoch, values);
+    this.#note({ kind: "proposed", baseOffset, values });
+  }
+
+  /** What a workload knows and no mark shows: begun, and done. */
+  note(fact: Fact): void {
+    this.#note(fact);
+  }
+
+  /** Steps until the promise settles. Throws Interrupted once `stopAt` is reached. */
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    promise.then(settle, settle);
+    for (;;) {
+      const isBusy = await this.step();
+      // Set while the step ran.
+      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition
+      if (isSettled) return await promise;
+      if (!isBusy) throw new Error("the machine waits for something that never comes");
+    }
+  }
+
+  /** So many steps, whatever they bring. */
+  async steps(count: number): Promise<void> {
+    for (let step = 0; step < count; step += 1) await this.step();
+  }
+
+  /** Until nothing is left to do without time passing. */
+  async settle(): Promise<void> {
+    while (await this.step());
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.#clock.advance(ms);
+    await this.settle();
+  }
+
+  /** One call takes effect, or what came after a poll runs. Returns whether there was anything. */
+  async step(): Promise<boolean> {
+    await loopTurn();
+    this.observe();
+    if (this.disk.events.length >= this.stopAt) throw new Interrupted();
+    if (this.#clock.runPolls()) return true;
+    if (this.disk.pendingCount === 0) return false;
+    this.disk.performOne(this.#random);
+    await loopTurn();
+    this.observe();
+    return true;
+  }
+
+  /** Takes note of every mark that has moved. */
+  observe(): void {
+    for (const [topicId, open] of this.#logs) {
+      const { writtenEndOffset: writtenEnd, flushedEndOffset: flushedEnd } = open.log;
+      if (open.writtenEnd === writtenEnd && open.flushedEnd === flushedEnd) continue;
+      Object.assign(open, { writtenEnd, flushedEnd });
+      this.#note({ kind: "marks", topicId, writtenEnd, flushedEnd });
+    }
+    const committedEnd = this.#node?.raft?.highWatermark ?? this.#committedEnd;
+    if (committedEnd === this.#committedEnd) return;
+    this.#committedEnd = committedEnd;
+    this.#note({ kind: "committed", endOffset: committedEnd });
+  }
+
+  #note(fact: Fact): void {
+    this.disk.note({ kind: "fact", fact, where: () => fact.kind });
+  }
+
+  #value(bytes: number): Buffer {
+    const value = Buffer.alloc(bytes);
+    // No two values alike, and no zeros: what a hole leaves must not pass for data.
+    for (let at = 0; at < bytes; at += 1)
+      value[at] = 1 + ((this.disk.events.length * 31 + at * 7) % 255);
+    return value;
+  }
+}
+
+/** Time passes when the script says so. */
+class StepClock implements Clock {
+  #nowMs: number;
+  #polls: (() => void)[] = [];
+  #timers: { readonly dueMs: number; readonly callback: () => void }[] = [];
+
+  constructor(nowMs: number) {
+    this.#nowMs = nowMs;
+  }
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return WALL_MS + this.#nowMs;
+  }
+
+  after(delayMs: number, callback: () => void): Timer {
+    const timer = { dueMs: this.#nowMs + delayMs, callback };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((other) => other !== timer);
+      },
+    };
+  }
+
+  afterPoll(callback: () => void): void {
+    this.#polls.push(callback);
+  }
+
+  runPolls(): boolean {
+    const polls = this.#polls;
+    this.#polls = [];
+    for (const poll of polls) poll();
+    return polls.length > 0;
+  }
+
+  /** Runs what is due, in order. */
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    const due = this.#timers.filter(({ dueMs }) => dueMs <= this.#nowMs);
+    this.#timers = this.#timers.filter(({ dueMs }) => dueMs > this.#nowMs);
+    for (const { callback } of due.sort((a, b) => a.dueMs - b.dueMs)) callback();
+  }
+}
