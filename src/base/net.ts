@@ -7,8 +7,12 @@ export interface Connection {
   readonly localPort: number;
   /** Sets who is told what happens here; called synchronously when the connection is handed over. */
   listen(listener: ConnectionListener): void;
-  /** Queues the buffers in order, without copying. False: above the high-water mark, wait for `onDrain`. */
-  write(buffers: readonly Uint8Array[]): boolean;
+  /**
+   * Queues the buffers in order, without copying. False: above the high-water mark, wait for `onDrain`.
+   * `onSent` is called once, when they are not looked at any more: they have left, or the connection
+   * has closed. Until then they must not change.
+   */
+  write(buffers: readonly Uint8Array[], onSent?: () => void): boolean;
   /** Stops reading: `onData` is not called until `resume` (a chunk already read may still come). */
   pause(): void;
   resume(): void;
@@ -19,6 +23,12 @@ export interface Connection {
 }
 
 export interface ConnectionListener {
+  /**
+   * Where the next bytes shall be put, at least one; asked before each read. Left out, they come in
+   * memory of the network's own.
+   */
+  readTarget?(): Buffer;
+  /** `chunk` is the beginning of the last target, if there was one; valid during the call only. */
   onData(chunk: Buffer): void;
   /** The queue of `write` has emptied after `write` returned false. */
   onDrain(): void;

@@ -1,91 +1,145 @@
+import { BufferPool } from "../base/buffer-pool.ts";
 import { ProtocolError } from "./errors.ts";
 
 /** Bytes of the int32 that stands before every frame. */
 export const FRAME_SIZE_BYTES = 4;
 
-/** Small chunks are joined up to this size: a frame that drips in byte by byte must not cost objects. */
-const COALESCED_BYTES = 1024;
+/** Where bytes go whose frame is not known yet. */
+const SCRATCH_BYTES = 64 * 1024;
+/** One for all streams: what is read into it is taken out before anybody reads again. */
+const sharedScratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+const noPool = new BufferPool({ maxFreeBytes: 0 });
+
+/** A frame gets its place at once if it is not larger than so many times what has come of it. */
+const MAX_AHEAD_FACTOR = 16;
+const MIN_PLACE_BYTES = 1024;
 
 /**
- * Cuts a byte stream into frames. A frame within one chunk is a slice of it; one that spans chunks
- * is copied together once, when it is complete. What is held of a frame is what has come of it.
+ * Cuts a byte stream into frames. The stream's owner reads into `target` and says with `received` how
+ * much came: small frames are copied out of memory that all streams share, a large one is read into
+ * its own place. A place grows with what has come of its frame: a size alone costs nothing.
  */
 export class FrameDecoder {
   readonly #maxFrameBytes: number;
-  /** Chunks of the frame that is not complete yet, its size prefix included. */
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
-  /** Size of that frame with its prefix; null while the prefix is not complete. */
-  #wantedBytes: number | null = null;
+  readonly #pool: BufferPool;
+  /** Bytes of a size prefix that is not complete yet. */
+  readonly #prefix = Buffer.alloc(FRAME_SIZE_BYTES);
+  #prefixBytes = 0;
+  /** Size of the frame that is not complete yet, its prefix left out; null: there is none. */
+  #frameBytes: number | null = null;
+  /** Where that frame comes together; may be shorter than it is. */
+  #place: Buffer | null = null;
+  #placedBytes = 0;
 
-  constructor(maxFrameBytes: number) {
+  /** Frames are from the pool: whoever is done with one may release it. */
+  constructor(maxFrameBytes: number, pool: BufferPool = noPool) {
     this.#maxFrameBytes = maxFrameBytes;
+    this.#pool = pool;
   }
 
   /** Bytes held of a frame that is not complete yet. */
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#frameBytes === null ? this.#prefixBytes : FRAME_SIZE_BYTES + this.#placedBytes;
   }
 
-  /** Pieces that those are held in. */
-  get pendingChunks(): number {
-    return this.#pending.length;
+  /** Memory that those are held in. */
+  get placeBytes(): number {
+    return this.#place?.length ?? 0;
+  }
+
+  /** Where the next bytes of the stream belong; not empty. It may change with every `received`. */
+  get target(): Buffer {
+    return this.#place === null ? sharedScratch : this.#place.subarray(this.#placedBytes);
   }
 
   /**
-   * Takes the next bytes and returns the frames that they complete, without their size prefix.
-   * Throws ProtocolError when a size is negative or above the limit, before anything of the frame is
-   * kept; the stream is lost then.
+   * So many bytes were read into `target`. Returns the frames that they complete, without their size
+   * prefix. Throws ProtocolError when a size is negative or above the limit, before anything of the
+   * frame is kept; the stream is lost then.
    */
-  push(chunk: Buffer): Buffer[] {
+  received(byteCount: number): Buffer[] {
     const frames: Buffer[] = [];
-    let rest = chunk;
-    if (this.#pendingBytes > 0) rest = this.#complete(rest, frames);
-    let position = 0;
-    while (rest.length - position >= FRAME_SIZE_BYTES) {
-      const end = position + FRAME_SIZE_BYTES + this.#checkedSize(rest.readInt32BE(position));
-      if (end > rest.length) {
-        this.#wantedBytes = end - position;
-        break;
-      }
-      frames.push(rest.subarray(position + FRAME_SIZE_BYTES, end));
-      position = end;
+    if (this.#place === null) {
+      this.#cut(sharedScratch.subarray(0, byteCount), frames);
+      return frames;
     }
-    if (position < rest.length) this.#keep(rest.subarray(position));
+    this.#placedBytes += byteCount;
+    this.#completeOrGrow(frames);
     return frames;
   }
 
-  /** Adds to the pending frame and returns what lies behind it. */
-  #complete(chunk: Buffer, frames: Buffer[]): Buffer {
+  /** The same for bytes that were read elsewhere; they are copied. */
+  push(chunk: Buffer): Buffer[] {
+    const frames: Buffer[] = [];
     let rest = chunk;
-    if (this.#wantedBytes === null) {
-      const missing = FRAME_SIZE_BYTES - this.#pendingBytes;
-      this.#keep(rest.subarray(0, missing));
-      rest = rest.subarray(missing);
-      if (this.#pendingBytes < FRAME_SIZE_BYTES) return rest;
-      const prefix = Buffer.concat(this.#pending);
-      this.#wantedBytes = FRAME_SIZE_BYTES + this.#checkedSize(prefix.readInt32BE(0));
+    while (rest.length > 0) {
+      if (this.#place === null) {
+        this.#cut(rest, frames);
+        break;
+      }
+      const copied = rest.copy(this.target);
+      this.#placedBytes += copied;
+      this.#completeOrGrow(frames);
+      rest = rest.subarray(copied);
     }
-    const missing = this.#wantedBytes - this.#pendingBytes;
-    this.#keep(rest.subarray(0, missing));
-    if (this.#pendingBytes < this.#wantedBytes) return rest.subarray(rest.length);
-    frames.push(Buffer.concat(this.#pending, this.#pendingBytes).subarray(FRAME_SIZE_BYTES));
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#wantedBytes = null;
-    return rest.subarray(missing);
+    return frames;
   }
 
-  #keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#pendingBytes += bytes.length;
-    const lastIndex = this.#pending.length - 1;
-    const last = this.#pending[lastIndex];
-    if (last !== undefined && last.length + bytes.length <= COALESCED_BYTES) {
-      this.#pending[lastIndex] = Buffer.concat([last, bytes]);
-    } else {
-      this.#pending.push(bytes);
+  /** The frame that is not complete never will be. */
+  close(): void {
+    if (this.#place !== null) this.#pool.release(this.#place);
+    this.#place = null;
+    this.#frameBytes = null;
+    this.#prefixBytes = 0;
+  }
+
+  /** Takes frames, and the beginning of one, out of bytes that are another's; none is pending. */
+  #cut(bytes: Buffer, frames: Buffer[]): void {
+    let position = this.#completePrefix(bytes);
+    while (this.#frameBytes !== null) {
+      const frameBytes = this.#frameBytes;
+      const end = position + frameBytes;
+      if (end > bytes.length) {
+        this.#keep(bytes.subarray(position), frameBytes);
+        return;
+      }
+      const frame = this.#pool.take(frameBytes);
+      bytes.copy(frame, 0, position, end);
+      frames.push(frame);
+      this.#frameBytes = null;
+      position = end + this.#completePrefix(bytes.subarray(end));
     }
+  }
+
+  /** Takes what the size prefix lacks; returns how many bytes that were. */
+  #completePrefix(bytes: Buffer): number {
+    const copied = bytes.copy(this.#prefix, this.#prefixBytes);
+    this.#prefixBytes += copied;
+    if (this.#prefixBytes === FRAME_SIZE_BYTES) {
+      this.#frameBytes = this.#checkedSize(this.#prefix.readInt32BE(0));
+      this.#prefixBytes = 0;
+    }
+    return copied;
+  }
+
+  #keep(bytes: Buffer, frameBytes: number): void {
+    const place = this.#pool.take(placeBytesFor(bytes.length, frameBytes));
+    bytes.copy(place);
+    this.#place = place;
+    this.#placedBytes = bytes.length;
+  }
+
+  #completeOrGrow(frames: Buffer[]): void {
+    const place = this.#place;
+    if (place === null || this.#frameBytes === null || this.#placedBytes < place.length) return;
+    this.#place = null;
+    if (place.length === this.#frameBytes) {
+      this.#frameBytes = null;
+      frames.push(place);
+      return;
+    }
+    this.#keep(place, this.#frameBytes);
+    this.#pool.release(place);
   }
 
   #checkedSize(size: number): number {
@@ -98,4 +152,8 @@ export class FrameDecoder {
     }
     return size;
   }
+}
+
+function placeBytesFor(receivedBytes: number, frameBytes: number): number {
+  return Math.min(frameBytes, Math.max(MIN_PLACE_BYTES, MAX_AHEAD_FACTOR * receivedBytes));
 }

@@ -18,6 +18,11 @@ export interface RequestContext {
    * parks a request that may go unanswered registers here what frees it.
    */
   onClose(callback: () => void): void;
+  /**
+   * Runs `callback` once when the answer has left, or never will. Whoever lends memory to an answer
+   * takes it back here.
+   */
+  onSent(callback: () => void): void;
 }
 
 /** The client expects no answer (Produce with acks=0). */

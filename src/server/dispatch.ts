@@ -13,7 +13,7 @@ import {
   type Reply,
   type RequestContext,
 } from "./api-handler.ts";
-import type { ConnectionInfo, Outcome } from "./net/connection.ts";
+import type { ConnectionInfo, Outcome, RequestHooks } from "./net/connection.ts";
 
 const NOTHING: Outcome = { kind: "none" };
 const CLOSE: Outcome = { kind: "close" };
@@ -35,12 +35,12 @@ export class Dispatcher {
   start(
     frame: Buffer,
     connection: ConnectionInfo,
-    onClose: (callback: () => void) => void,
+    hooks: RequestHooks,
   ): Outcome | Promise<Outcome> {
     let header: DecodedRequestHeader | null = null;
     try {
       header = decodeRequestHeader(frame);
-      const answer = this.#answer(frame, header, connection, onClose);
+      const answer = this.#answer(frame, header, connection, hooks);
       if (!(answer instanceof Promise)) return outcomeOf(answer);
       const decoded = header;
       return answer.then(outcomeOf, (error: unknown) => this.#refuse(error, connection, decoded));
@@ -53,7 +53,7 @@ export class Dispatcher {
     frame: Buffer,
     header: DecodedRequestHeader,
     connection: ConnectionInfo,
-    onClose: (callback: () => void) => void,
+    hooks: RequestHooks,
   ): Reply | Promise<Reply> {
     const { apiKey, apiVersion } = header;
     const handler = this.#handlers.get(apiKey);
@@ -67,7 +67,7 @@ export class Dispatcher {
         `${handler.api.name} version ${apiVersion} is not served`,
       );
     }
-    return handler.respond(frame, header.bodyOffset, contextOf(header, connection, onClose));
+    return handler.respond(frame, header.bodyOffset, contextOf(header, connection, hooks));
   }
 
   #refuse(
@@ -95,7 +95,7 @@ function outcomeOf(reply: Reply): Outcome {
 function contextOf(
   header: DecodedRequestHeader,
   connection: ConnectionInfo,
-  onClose: (callback: () => void) => void,
+  hooks: RequestHooks,
 ): RequestContext {
   return {
     apiVersion: header.apiVersion,
@@ -104,7 +104,8 @@ function contextOf(
     clientHost: connection.clientHost,
     connectionId: connection.connectionId,
     listenerName: connection.listenerName,
-    onClose,
+    onClose: (callback) => hooks.onClose(callback),
+    onSent: (callback) => hooks.onSent(callback),
   };
 }
 

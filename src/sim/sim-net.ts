@@ -157,6 +157,8 @@ class Endpoint implements Connection {
   /** Written here, not yet handed to the peer. */
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
+  /** Told when `#unsent` is ours, and no more the writer's. */
+  #onTaken: (() => void)[] = [];
   #isAboveHighWater = false;
   #isEnding = false;
   #hasSentEnd = false;
@@ -186,14 +188,18 @@ class Endpoint implements Connection {
     else this.#far.#deliver();
   }
 
-  write(buffers: readonly Uint8Array[]): boolean {
-    if (this.#state !== "open" || this.#isEnding) return false;
+  write(buffers: readonly Uint8Array[], onSent?: () => void): boolean {
+    if (this.#state !== "open" || this.#isEnding) {
+      if (onSent !== undefined) this.#later(onSent);
+      return false;
+    }
     for (const buffer of buffers) {
       if (buffer.length === 0) continue;
-      // A copy: what the writer does to its buffer afterwards must not reach the peer.
-      this.#unsent.push(Buffer.from(buffer));
+      // Not a copy: a writer that changes its buffer before it was sent shall be found out.
+      this.#unsent.push(Buffer.from(buffer.buffer, buffer.byteOffset, buffer.length));
       this.#unsentBytes += buffer.length;
     }
+    if (onSent !== undefined) this.#onTaken.push(onSent);
     this.#deliver();
     if (this.#unsentBytes > HIGH_WATER_BYTES) this.#isAboveHighWater = true;
     return !this.#isAboveHighWater;
@@ -226,6 +232,7 @@ class Endpoint implements Connection {
   kill(): void {
     if (this.#state === "closed" || this.#state === "dead") return;
     this.#state = "dead";
+    this.#onTaken = [];
     this.#dropSomeUnsent();
     this.#far.#reset();
   }
@@ -240,6 +247,12 @@ class Endpoint implements Connection {
     const kept = bytes.subarray(0, randomBelow(this.#random, bytes.length + 1));
     this.#unsent = kept.length === 0 ? [] : [kept];
     this.#unsentBytes = kept.length;
+    this.#later(() => this.#tellTaken());
+  }
+
+  /** The writer may have its buffers back. */
+  #tellTaken(): void {
+    for (const onSent of this.#onTaken.splice(0)) onSent();
   }
 
   /** The peer has gone without an end. */
@@ -279,12 +292,28 @@ class Endpoint implements Connection {
     const rest = bytes.subarray(size);
     this.#unsent = rest.length === 0 ? [] : [rest];
     this.#unsentBytes = rest.length;
-    this.#far.#listener?.onData(bytes.subarray(0, size));
+    this.#tellTaken();
+    this.#far.#receive(bytes.subarray(0, size));
     if (this.#unsentBytes === 0 && this.#isAboveHighWater) {
       this.#isAboveHighWater = false;
       this.#later(() => {
         if (this.#state === "open") this.#listener?.onDrain();
       });
+    }
+  }
+
+  /** As the operating system does it: into the reader's memory, as often as that is full. */
+  #receive(bytes: Buffer): void {
+    const listener = this.#listener;
+    if (listener?.readTarget === undefined) {
+      listener?.onData(bytes);
+      return;
+    }
+    for (let at = 0; at < bytes.length;) {
+      const target = listener.readTarget();
+      const copied = bytes.copy(target, 0, at);
+      listener.onData(target.subarray(0, copied));
+      at += copied;
     }
   }
 
@@ -306,6 +335,7 @@ class Endpoint implements Connection {
     this.#closeError = error;
     this.#unsent = [];
     this.#unsentBytes = 0;
+    this.#tellTaken();
     this.#listener?.onClose(error);
   }
 

@@ -134,6 +134,9 @@ function tracedConnection(connection: Connection, trace: Trace): Connection {
     listen: (listener) => {
       trace.add("listening", remotePort);
       connection.listen({
+        ...(listener.readTarget === undefined
+          ? {}
+          : { readTarget: listener.readTarget.bind(listener) }),
         onData: (chunk) => {
           trace.add("data", remotePort, chunk);
           listener.onData(chunk);
@@ -152,9 +155,9 @@ function tracedConnection(connection: Connection, trace: Trace): Connection {
         },
       });
     },
-    write: (buffers) => {
+    write: (buffers, onSent) => {
       trace.add("write", remotePort, ...buffers);
-      return told(trace, "written", connection.write(buffers));
+      return told(trace, "written", connection.write(buffers, onSent));
     },
     pause: () => {
       trace.add("pause", remotePort);
@@ -197,6 +200,12 @@ function tracedOffload(offload: Offload, trace: Trace): Offload {
       const inflated = await toldLater(trace, inflate, "inflate", type, bytes, maxBytes);
       trace.add("inflated", inflated);
       return inflated;
+    },
+    deflate: async (type, bytes, level) => {
+      const deflate = () => offload.deflate(type, bytes, level);
+      const deflated = await toldLater(trace, deflate, "deflate", type, bytes, level ?? "default");
+      trace.add("deflated", deflated);
+      return deflated;
     },
   };
 }

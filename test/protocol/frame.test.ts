@@ -1,5 +1,7 @@
+import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { BufferPool } from "../../src/base/buffer-pool.ts";
 import { ProtocolError } from "../../src/protocol/errors.ts";
 import { FrameDecoder } from "../../src/protocol/frame.ts";
 
@@ -13,31 +15,46 @@ function framed(...bodies: readonly Buffer[]): Buffer {
   );
 }
 
+/** As the network does it: into the decoder's own memory. */
+function read(decoder: FrameDecoder, bytes: Buffer): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const copied = bytes.copy(decoder.target, 0, at);
+    frames.push(...decoder.received(copied));
+    at += copied;
+  }
+  return frames;
+}
+
 describe("frames", () => {
-  test("within one chunk are slices of it", () => {
-    const chunk = framed(Buffer.from("one"), Buffer.alloc(0), Buffer.from("three"));
-    const frames = new FrameDecoder(100).push(chunk);
-    expect(frames.map(String)).toEqual(["one", "", "three"]);
-    expect(frames.every(({ buffer }) => buffer === chunk.buffer)).toBe(true);
+  test("are not touched by what is read after them", () => {
+    const decoder = new FrameDecoder(100);
+    const first = read(decoder, framed(Buffer.from("one"), Buffer.alloc(0), Buffer.from("three")));
+    const second = read(decoder, framed(Buffer.from("other"), Buffer.from("bytes")));
+    expect(first.map(String)).toEqual(["one", "", "three"]);
+    expect(second.map(String)).toEqual(["other", "bytes"]);
   });
 
   test("come out the same wherever the stream is cut", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.uint8Array({ maxLength: 9000 }), { maxLength: 5 }),
+        fc.array(fc.uint8Array({ maxLength: 9000, size: "max" }), { maxLength: 5 }),
         fc.array(fc.integer({ min: 1, max: 6000 }), { minLength: 1, maxLength: 40 }),
         (bodies, steps) => {
           const stream = framed(...bodies.map((body) => Buffer.from(body)));
           const decoder = new FrameDecoder(10_000);
+          const pushing = new FrameDecoder(10_000);
           const frames: Buffer[] = [];
+          const pushed: Buffer[] = [];
           for (let start = 0, turn = 0; start < stream.length; turn += 1) {
             const end = start + steps[turn % steps.length]!;
-            frames.push(...decoder.push(stream.subarray(start, end)));
+            frames.push(...read(decoder, stream.subarray(start, end)));
+            pushed.push(...pushing.push(stream.subarray(start, end)));
             start = end;
           }
-          expect(frames.map((frame) => frame.toString("hex"))).toEqual(
-            bodies.map((body) => Buffer.from(body).toString("hex")),
-          );
+          const wanted = bodies.map((body) => Buffer.from(body).toString("hex"));
+          expect(frames.map((frame) => frame.toString("hex"))).toEqual(wanted);
+          expect(pushed.map((frame) => frame.toString("hex"))).toEqual(wanted);
           expect(decoder.pendingBytes).toBe(0);
         },
       ),
@@ -45,20 +62,47 @@ describe("frames", () => {
     );
   });
 
-  test("that drip in byte by byte cost no more than their bytes", () => {
+  test("that drip in byte by byte hold little more memory than has come of them", () => {
     const body = Buffer.alloc(200_000, 1);
     const stream = framed(body);
     const decoder = new FrameDecoder(body.length);
-    const frames: Buffer[] = [];
     for (let at = 0; at < stream.length - 1; at += 1) {
-      frames.push(...decoder.push(stream.subarray(at, at + 1)));
+      expect(decoder.push(stream.subarray(at, at + 1))).toHaveLength(0);
+      expect(decoder.placeBytes).toBeLessThanOrEqual(1024 + 16 * decoder.pendingBytes);
     }
-    expect(frames).toHaveLength(0);
-    expect(decoder.pendingChunks).toBeLessThan(250);
-    frames.push(...decoder.push(stream.subarray(-1)));
+    const frames = decoder.push(stream.subarray(-1));
     expect(frames).toHaveLength(1);
     expect(frames[0]!.equals(body)).toBe(true);
-    expect(decoder.pendingChunks).toBe(0);
+    expect(decoder.placeBytes).toBe(0);
+  });
+
+  test("whose size alone has come cost next to nothing", () => {
+    const decoder = new FrameDecoder(100 * 1024 * 1024);
+    decoder.push(Buffer.from("06400000", "hex"));
+    expect(decoder.placeBytes).toBe(1024);
+  });
+
+  test("that are large are read into their own place, and the next one is not", () => {
+    const pool = new BufferPool({ maxFreeBytes: 1024 * 1024 });
+    const decoder = new FrameDecoder(1024 * 1024, pool);
+    const body = randomBytes(500_000);
+    const stream = framed(body, Buffer.from("next"));
+    expect(read(decoder, stream.subarray(0, 60_000))).toEqual([]);
+    expect(decoder.target).toHaveLength(500_004 - 60_000);
+    const [large] = read(decoder, stream.subarray(60_000, 500_004));
+    expect(large!.equals(body)).toBe(true);
+    expect(read(decoder, stream.subarray(500_004)).map(String)).toEqual(["next"]);
+    pool.release(large!);
+    expect(pool.freeBytes).toBeGreaterThan(500_000);
+  });
+
+  test("that never complete give their place back", () => {
+    const pool = new BufferPool({ maxFreeBytes: 1024 * 1024 });
+    const decoder = new FrameDecoder(1024 * 1024, pool);
+    decoder.push(framed(Buffer.alloc(500_000)).subarray(0, 60_000));
+    decoder.close();
+    expect(pool.freeBytes).toBeGreaterThan(500_000);
+    expect(decoder.push(framed(Buffer.from("anew"))).map(String)).toEqual(["anew"]);
   });
 
   test.each([

@@ -50,7 +50,7 @@ function setUp(heartbeatFunction: HeartbeatFunction = () => ({ errorCode: 0 })) 
   });
   const dispatcher = new Dispatcher([...others, versions], logger);
   const start = (frame: Buffer, onClose: (callback: () => void) => void = () => undefined) =>
-    dispatcher.start(frame, CONNECTION, onClose);
+    dispatcher.start(frame, CONNECTION, { onClose, onSent: () => undefined });
   return { logger, start };
 }
 

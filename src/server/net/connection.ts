@@ -1,9 +1,11 @@
 import { must } from "../../base/assert.ts";
+import type { BufferPool } from "../../base/buffer-pool.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Connection } from "../../base/net.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { FrameDecoder } from "../../protocol/frame.ts";
+import { Slot } from "./slot.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 
 /** Requests of one connection in work at a time; the client's next ones wait in its socket. */
@@ -25,14 +27,23 @@ export interface ConnectionInfo {
   readonly listenerName: string;
 }
 
+/** What a request may want to hear of its connection. */
+export interface RequestHooks {
+  /** Runs `callback` once if the connection closes, or stops, before the answer is there; at once if it has. */
+  onClose(callback: () => void): void;
+  /** Runs `callback` once when the answer has left, or never will: its bytes are not looked at any more. */
+  onSent(callback: () => void): void;
+}
+
 /**
  * Starts one request: what must happen in order is done when it returns. Never throws and never
- * rejects. `onClose` registers what to run if the connection closes before the answer is there.
+ * rejects. The frame of a Produce request is used again when its outcome is there: nothing of it may be
+ * kept longer.
  */
 export type StartRequest = (
   frame: Buffer,
   connection: ConnectionInfo,
-  onClose: (callback: () => void) => void,
+  hooks: RequestHooks,
 ) => Outcome | Promise<Outcome>;
 
 export interface ClientConnectionDependencies {
@@ -40,10 +51,13 @@ export interface ClientConnectionDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly budget: MemoryBudget;
+  /** For the memory of frames. */
+  readonly pool: BufferPool;
   readonly startRequest: StartRequest;
   /**
    * Whether the request may be in work beside others of its connection. All others are in work alone, as
-   * in Kafka: their answers may be large, and must not pile up for a client that does not read them.
+   * in Kafka: their answers may be large, and must not pile up for a client that does not read them. The
+   * frames of those that may are used again (StartRequest).
    */
   readonly mayOverlap: (frame: Buffer) => boolean;
   /** Called once, when the connection is gone. */
@@ -56,14 +70,6 @@ export interface ClientConnectionOptions {
   readonly maxRequestBytes: number;
   /** Not above 0: never. */
   readonly maxIdleMs: number;
-}
-
-/** A request in work, in its place in the order of answers. */
-interface Slot {
-  readonly requestBytes: number;
-  readonly mayOverlap: boolean;
-  outcome: Outcome | null;
-  closeCallbacks: (() => void)[] | null;
 }
 
 /**
@@ -102,7 +108,7 @@ export class ClientConnection implements ConnectionInfo {
     this.connectionId = options.connectionId;
     this.clientHost = dependencies.connection.remoteAddress;
     this.listenerName = options.listenerName;
-    this.#decoder = new FrameDecoder(options.maxRequestBytes);
+    this.#decoder = new FrameDecoder(options.maxRequestBytes, dependencies.pool);
     this.#maxIdleMs = options.maxIdleMs;
     this.#lastActivityMs = dependencies.clock.nowMs();
   }
@@ -110,6 +116,7 @@ export class ClientConnection implements ConnectionInfo {
   /** Begins to read. */
   start(): void {
     this.#connection.listen({
+      readTarget: () => this.#decoder.target,
       onData: (chunk) => this.#onData(chunk),
       onDrain: () => this.#onDrain(),
       // As Kafka: who has ended his half wants nothing more, and parked requests must not wait for it.
@@ -138,7 +145,7 @@ export class ClientConnection implements ConnectionInfo {
     if (this.#state !== "open") return;
     this.#lastActivityMs = this.#dependencies.clock.nowMs();
     try {
-      for (const frame of this.#decoder.push(chunk)) this.#waiting.push(frame);
+      for (const frame of this.#decoder.received(chunk.length)) this.#waiting.push(frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuseStream(error, chunk);
@@ -192,28 +199,27 @@ export class ClientConnection implements ConnectionInfo {
   }
 
   #start(frame: Buffer): void {
-    const slot: Slot = {
-      requestBytes: frame.length,
-      mayOverlap: this.#dependencies.mayOverlap(frame),
-      outcome: null,
-      closeCallbacks: null,
-    };
+    const slot = new Slot(
+      frame,
+      this.#dependencies.mayOverlap(frame),
+      () => this.#state === "open",
+    );
     this.#slots.push(slot);
     this.#bytesInWork += frame.length;
     this.#dependencies.budget.take(frame.length);
-    const outcome = this.#dependencies.startRequest(frame, this, (callback) => {
-      if (this.#state !== "open") callback();
-      else if (slot.outcome === null) (slot.closeCallbacks ??= []).push(callback);
-    });
+    const outcome = this.#dependencies.startRequest(frame, this, slot);
     if (outcome instanceof Promise) void outcome.then((value) => this.#finish(slot, value));
     else this.#finish(slot, outcome);
   }
 
   #finish(slot: Slot, outcome: Outcome): void {
-    slot.outcome = outcome;
-    slot.closeCallbacks = null;
+    slot.finish(outcome);
+    if (slot.mayOverlap) this.#dependencies.pool.release(slot.frame);
     this.#dependencies.budget.release(slot.requestBytes);
-    if (this.#state === "closed") return;
+    if (this.#state === "closed") {
+      slot.sent();
+      return;
+    }
     // What came behind it is not started any more; what came before it is still answered.
     if (outcome.kind === "close") this.#stopReading();
     if (this.#slots[0] !== slot) return;
@@ -225,23 +231,39 @@ export class ClientConnection implements ConnectionInfo {
   /** Sends what is ready from the front of the order, in one write. */
   #answer(): void {
     const chunks: Buffer[] = [];
+    const answered: Slot[] = [];
     let isLast = false;
     for (let slot = this.#slots[0]; slot !== undefined && !isLast; slot = this.#slots[0]) {
       const { outcome, requestBytes } = slot;
       if (outcome === null) break;
       this.#slots.shift();
+      answered.push(slot);
       this.#bytesInWork -= requestBytes;
       if (outcome.kind === "response") chunks.push(...outcome.chunks);
       isLast = outcome.kind === "close";
     }
-    this.#send(chunks);
+    this.#send(chunks, () => {
+      for (const slot of answered) slot.sent();
+    });
     if (isLast) this.#end();
   }
 
-  #send(chunks: readonly Buffer[]): void {
-    if (chunks.length === 0 || this.#state === "ending") return;
-    this.#lastActivityMs = this.#dependencies.clock.nowMs();
-    if (!this.#connection.write(chunks)) this.#isPeerSlow = true;
+  /** What the client has not taken yet counts as the request did: it is the node's memory. */
+  #send(chunks: readonly Buffer[], onSent: () => void): void {
+    if (chunks.length === 0 || this.#state === "ending") {
+      onSent();
+      return;
+    }
+    const { budget, clock } = this.#dependencies;
+    let byteCount = 0;
+    for (const chunk of chunks) byteCount += chunk.length;
+    budget.take(byteCount);
+    this.#lastActivityMs = clock.nowMs();
+    const isTaken = this.#connection.write(chunks, () => {
+      budget.release(byteCount);
+      onSent();
+    });
+    if (!isTaken) this.#isPeerSlow = true;
   }
 
   #onDrain(): void {
@@ -315,17 +337,14 @@ export class ClientConnection implements ConnectionInfo {
     this.#state = "closed";
     this.#idleTimer?.cancel();
     this.#dropWaiting();
+    this.#decoder.close();
     this.#letGo();
-    this.#slots.length = 0;
+    for (const slot of this.#slots.splice(0)) if (slot.outcome !== null) slot.sent();
     this.#dependencies.onClosed();
   }
 
   #letGo(): void {
-    for (const slot of [...this.#slots]) {
-      const callbacks = slot.closeCallbacks ?? [];
-      slot.closeCallbacks = null;
-      for (const callback of callbacks) callback();
-    }
+    for (const slot of [...this.#slots]) slot.letGo();
   }
 
   #watchIdle(delayMs: number): void {

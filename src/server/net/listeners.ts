@@ -1,3 +1,4 @@
+import { BufferPool } from "../../base/buffer-pool.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Connection, Listener, Net } from "../../base/net.ts";
@@ -41,11 +42,15 @@ export class ListenError extends Error {
   }
 }
 
+/** Memory of frames that waits for the next ones. */
+const MAX_FREE_FRAME_BYTES = 16 * 1024 * 1024;
+
 /** The ports for clients, and all connections that came in through them. */
 export class Listeners {
   readonly #dependencies: ListenersDependencies;
   readonly #options: ListenersOptions;
   readonly #budget: MemoryBudget;
+  readonly #pool = new BufferPool({ maxFreeBytes: MAX_FREE_FRAME_BYTES });
   readonly #connections = new Set<ClientConnection>();
   readonly #countByHost = new Map<string, number>();
   readonly #whenEmpty: (() => void)[] = [];
@@ -143,7 +148,8 @@ export class Listeners {
         clock: this.#dependencies.clock,
         logger: this.#dependencies.logger,
         budget: this.#budget,
-        startRequest: (frame, info, onClose) => this.#request(frame, info, onClose),
+        pool: this.#pool,
+        startRequest: (frame, info, hooks) => this.#request(frame, info, hooks),
         mayOverlap: isProduce,
         onClosed: () => this.#forget(client, host),
       },

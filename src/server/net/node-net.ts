@@ -1,4 +1,10 @@
-import { createServer, type Server, type Socket } from "node:net";
+import {
+  type ConnectOpts,
+  createServer,
+  type Server,
+  Socket,
+  type SocketConstructorOpts,
+} from "node:net";
 import { assert } from "../../base/assert.ts";
 import type { Connection, ConnectionListener, Listener, Net } from "../../base/net.ts";
 
@@ -7,6 +13,8 @@ const WRITE_QUEUE_BYTES = 1024 * 1024;
 
 /** Connections that the system accepts before we do (socket.listen.backlog.size of Kafka is 50). */
 const BACKLOG = 511;
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** TCP of the operating system. */
 export class NodeNet implements Net {
@@ -58,7 +66,7 @@ class NodeConnection implements Connection {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  readonly #socket: Socket;
+  #socket: Socket;
   #isCorked = false;
   #failure: Error | null = null;
 
@@ -73,15 +81,22 @@ class NodeConnection implements Connection {
   }
 
   listen(listener: ConnectionListener): void {
+    const reader =
+      listener.readTarget === undefined ? null : socketReadingInto(this.#socket, listener);
+    if (reader === null) {
+      this.#socket.on("data", (chunk) => deliver(chunk, listener));
+    } else {
+      this.#socket = reader;
+      reader.on("error", (error) => (this.#failure = error));
+    }
     this.#socket
-      .on("data", (chunk) => listener.onData(chunk))
       .on("drain", () => listener.onDrain())
       .on("end", () => listener.onEnd())
       .on("close", () => listener.onClose(this.#failure));
     this.#socket.resume();
   }
 
-  write(buffers: readonly Uint8Array[]): boolean {
+  write(buffers: readonly Uint8Array[], onSent?: () => void): boolean {
     const socket = this.#socket;
     if (!this.#isCorked) {
       this.#isCorked = true;
@@ -92,7 +107,12 @@ class NodeConnection implements Connection {
         socket.uncork();
       });
     }
-    for (const buffer of buffers) socket.write(buffer);
+    const last = buffers.length - 1;
+    for (const [index, buffer] of buffers.entries()) {
+      // Called with an error, too, when the connection closes before.
+      if (index === last && onSent !== undefined) socket.write(buffer, onSent);
+      else socket.write(buffer);
+    }
     return socket.writableLength < WRITE_QUEUE_BYTES;
   }
 
@@ -111,6 +131,46 @@ class NodeConnection implements Connection {
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+/** Bytes that came in memory of the network's own, for a listener that wants them in its own. */
+function deliver(chunk: Buffer, listener: ConnectionListener): void {
+  if (listener.readTarget === undefined) {
+    listener.onData(chunk);
+    return;
+  }
+  for (let at = 0; at < chunk.length;) {
+    const target = listener.readTarget();
+    const copied = chunk.copy(target, 0, at);
+    listener.onData(target.subarray(0, copied));
+    at += copied;
+  }
+}
+
+/**
+ * The same connection as a socket that reads into memory of ours (`onread`): Node offers that for
+ * connections that it opens, not for those that a server accepts, so the handle changes hands. Before
+ * anything was read (`pauseOnConnect`). null: this Node keeps its handle elsewhere.
+ */
+function socketReadingInto(accepted: Socket, listener: ConnectionListener): Socket | null {
+  const owner = accepted as Socket & { _handle?: { useUserBuffer?: unknown } | null };
+  const handle = owner._handle;
+  if (typeof handle?.useUserBuffer !== "function") return null;
+  owner._handle = null;
+  // `handle` is what the server itself gives to the sockets that it makes; the types leave it out.
+  const options: SocketConstructorOpts & ConnectOpts & { handle: unknown; highWaterMark: number } =
+    {
+      handle,
+      highWaterMark: WRITE_QUEUE_BYTES,
+      onread: {
+        buffer: () => listener.readTarget?.() ?? NO_BYTES,
+        callback: (byteCount, buffer) => {
+          listener.onData(Buffer.from(buffer.buffer, buffer.byteOffset, byteCount));
+          return true;
+        },
+      },
+    };
+  return new Socket(options);
 }
 
 /** `::ffff:127.0.0.1`, as a dual-stack socket says it, is the IPv4 address to people and limits. */

@@ -14,6 +14,7 @@ export class FakeContext implements RequestContext {
   readonly connectionId = "1";
   readonly listenerName = "PLAINTEXT";
   readonly #callbacks: (() => void)[] = [];
+  readonly #sentCallbacks: (() => void)[] = [];
 
   constructor(apiVersion: number, clientId: string | null = "test") {
     this.apiVersion = apiVersion;
@@ -26,6 +27,15 @@ export class FakeContext implements RequestContext {
 
   close(): void {
     for (const callback of this.#callbacks) callback();
+  }
+
+  onSent(callback: () => void): void {
+    this.#sentCallbacks.push(callback);
+  }
+
+  /** The answer has left. */
+  sent(): void {
+    for (const callback of this.#sentCallbacks.splice(0)) callback();
   }
 }
 
@@ -50,4 +60,5 @@ export async function call<Req extends Message, Res extends Message>(
 /** For batches that are not compressed. */
 export const NO_OFFLOAD: Offload = {
   inflate: () => Promise.reject(new Error("nothing is compressed here")),
+  deflate: () => Promise.reject(new Error("nothing is compressed here")),
 };

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { BufferPool } from "../../../src/base/buffer-pool.ts";
 import {
   ClientConnection,
   MAX_REQUEST_BYTES_IN_WORK,
   MAX_REQUESTS_IN_WORK,
   type Outcome,
+  type RequestHooks,
 } from "../../../src/server/net/connection.ts";
 import { MemoryBudget } from "../../../src/server/net/memory-budget.ts";
 import { ManualClock } from "../../base/manual-clock.ts";
@@ -22,7 +24,8 @@ function setUp(
   const budget = new MemoryBudget(options.budgetBytes ?? -1);
   const started: string[] = [];
   const open = new Map<string, (outcome: Outcome) => void>();
-  const onClose = new Map<string, (callback: () => void) => void>();
+  const pool = new BufferPool({ maxFreeBytes: 1024 * 1024 });
+  const hooks = new Map<string, RequestHooks>();
   let closedCount = 0;
   const client = new ClientConnection(
     {
@@ -30,10 +33,11 @@ function setUp(
       clock,
       logger,
       budget,
-      startRequest: (bytes, _info, register) => {
+      pool,
+      startRequest: (bytes, _info, registered) => {
         const name = bytes.toString("latin1", 0, 20);
         started.push(name);
-        onClose.set(name, register);
+        hooks.set(name, registered);
         if (name.startsWith("now")) return answer(`<${name}>`);
         if (name.startsWith("silent")) return { kind: "none" };
         if (name.startsWith("close")) return { kind: "close" };
@@ -55,9 +59,10 @@ function setUp(
     clock,
     logger,
     budget,
+    pool,
     client,
     started,
-    onClose,
+    hooks,
     closedCount: () => closedCount,
     answer: async (name: string, outcome: Outcome = answer(`<${name}>`)) => {
       open.get(name)!(outcome);
@@ -194,10 +199,83 @@ describe("reading stops", () => {
   });
 });
 
+describe("answers that the client has not taken", () => {
+  test("count as the node's memory until they have left", async () => {
+    const { connection, budget, answer } = setUp();
+    connection.send(frame("a"));
+    connection.takesMore = false;
+    await answer("a", { kind: "response", chunks: [Buffer.alloc(1000), Buffer.alloc(500)] });
+    expect(budget.usedBytes).toBe(1500);
+    connection.drain();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test("keep others from being read, but not from one request at a time", async () => {
+    const slow = setUp({ budgetBytes: 1000 });
+    slow.connection.send(frame("a"));
+    slow.connection.takesMore = false;
+    await slow.answer("a", { kind: "response", chunks: [Buffer.alloc(2000)] });
+    expect(slow.connection.isPaused).toBe(true);
+    slow.connection.drain();
+    expect(slow.connection.isPaused).toBe(false);
+  });
+
+  test("keep what was lent to them until they have left", async () => {
+    const { connection, hooks, answer } = setUp();
+    const back: string[] = [];
+    connection.send(frame("a"), frame("silent"));
+    hooks.get("a")!.onSent(() => back.push("a"));
+    hooks.get("silent")!.onSent(() => back.push("silent"));
+    connection.takesMore = false;
+    await answer("a");
+    expect(back).toEqual([]);
+    connection.drain();
+    expect(back).toEqual(["a", "silent"]);
+  });
+
+  test("give back what was lent to them when the connection closes", async () => {
+    const { connection, hooks, answer } = setUp();
+    const back: string[] = [];
+    connection.send(frame("a"), frame("b"), frame("c"));
+    for (const name of ["a", "b", "c"]) hooks.get(name)!.onSent(() => back.push(name));
+    connection.takesMore = false;
+    await answer("a");
+    await answer("c");
+    connection.destroy();
+    expect(back).toEqual(["a", "c"]);
+    await answer("b");
+    expect(back).toEqual(["a", "c", "b"]);
+  });
+});
+
+describe("the memory of a frame", () => {
+  test("is used again when its request may overlap and is done, and not before", async () => {
+    const { connection, pool, answer } = setUp();
+    connection.send(frame(`a${" ".repeat(16_000)}`));
+    expect(pool.freeBytes).toBe(0);
+    await answer(`a${" ".repeat(19)}`);
+    expect(pool.freeBytes).toBeGreaterThan(16_000);
+  });
+
+  test("is left to those who may have kept a part of it", async () => {
+    const { connection, pool, answer } = setUp();
+    connection.send(frame(`alone${" ".repeat(16_000)}`));
+    await answer(`alone${" ".repeat(15)}`);
+    expect(pool.freeBytes).toBe(0);
+  });
+
+  test("is given back when the connection closes before it is complete", () => {
+    const { connection, pool } = setUp();
+    connection.send(frame(Buffer.alloc(100_000)).subarray(0, 50_000));
+    connection.destroy();
+    expect(pool.freeBytes).toBeGreaterThan(100_000);
+  });
+});
+
 test("a drain lets go of what is parked and may go unanswered", async () => {
-  const { connection, client, onClose, answer } = setUp();
+  const { connection, client, hooks, answer } = setUp();
   connection.send(frame("fetch"), frame("produce"));
-  onClose.get("fetch")!(() => void answer("fetch", { kind: "none" }));
+  hooks.get("fetch")!.onClose(() => void answer("fetch", { kind: "none" }));
   client.drain();
   await answer("produce");
   expect(connection.text).toBe("<produce>");
@@ -234,22 +312,22 @@ describe("a connection is closed", () => {
   });
 
   test("when the client has ended its half, and what is parked learns of it", () => {
-    const { connection, onClose } = setUp();
+    const { connection, hooks } = setUp();
     connection.send(frame("a"));
     const freed: string[] = [];
-    onClose.get("a")!(() => freed.push("a"));
+    hooks.get("a")!.onClose(() => freed.push("a"));
     connection.endInput();
     expect(connection.isDestroyed).toBe(true);
     expect(freed).toEqual(["a"]);
-    onClose.get("a")!(() => freed.push("late"));
+    hooks.get("a")!.onClose(() => freed.push("late"));
     expect(freed).toEqual(["a", "late"]);
   });
 
   test("what was answered before the close is not told of it", async () => {
-    const { connection, onClose, answer } = setUp();
+    const { connection, hooks, answer } = setUp();
     connection.send(frame("a"));
     const freed: string[] = [];
-    onClose.get("a")!(() => freed.push("a"));
+    hooks.get("a")!.onClose(() => freed.push("a"));
     await answer("a");
     connection.destroy();
     expect(freed).toEqual([]);

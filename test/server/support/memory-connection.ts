@@ -14,13 +14,16 @@ export class MemoryConnection implements Connection {
   /** What `write` answers: false plays a client that does not read. */
   takesMore = true;
   #listener: ConnectionListener | null = null;
+  #unsent: (() => void)[] = [];
 
   listen(listener: ConnectionListener): void {
     this.#listener = listener;
   }
 
-  write(buffers: readonly Uint8Array[]): boolean {
+  write(buffers: readonly Uint8Array[], onSent: () => void = () => undefined): boolean {
     this.written.push(Buffer.concat(buffers));
+    if (this.takesMore) onSent();
+    else this.#unsent.push(onSent);
     return this.takesMore;
   }
 
@@ -39,23 +42,36 @@ export class MemoryConnection implements Connection {
   destroy(): void {
     if (this.isDestroyed) return;
     this.isDestroyed = true;
+    this.#haveSent();
     this.#listener!.onClose(null);
   }
 
   /** The client sends. */
   send(...chunks: readonly Buffer[]): void {
-    for (const chunk of chunks) this.#listener!.onData(chunk);
+    for (const chunk of chunks) {
+      for (let at = 0; at < chunk.length;) {
+        const target = this.#listener!.readTarget!();
+        const copied = chunk.copy(target, 0, at);
+        this.#listener!.onData(target.subarray(0, copied));
+        at += copied;
+      }
+    }
   }
 
   /** The client reads again. */
   drain(): void {
     this.takesMore = true;
+    this.#haveSent();
     this.#listener!.onDrain();
   }
 
   /** The client sends no more. */
   endInput(): void {
     this.#listener!.onEnd();
+  }
+
+  #haveSent(): void {
+    for (const onSent of this.#unsent.splice(0)) onSent();
   }
 
   /** All that was written, as text. */
