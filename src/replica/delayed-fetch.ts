@@ -95,6 +95,8 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   /** Its time is over, or a partition has ended: what is there now is the answer. */
   #isLastPass = false;
   #isClosed = false;
+  /** Give back the memory of what the last pass read. */
+  #releases: (() => void)[] = [];
 
   constructor(
     dependencies: FetchDependencies,
@@ -107,9 +109,13 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
     this.#startMs = dependencies.clock.nowMs();
   }
 
-  /** Resolves with the answer, or with null when the connection has closed meanwhile. Once. */
+  /**
+   * Resolves with the answer, or with null when the connection has closed meanwhile. Once. Its records
+   * are lent until `release`.
+   */
   async run(): Promise<FetchAnswer | null> {
     for (;;) {
+      this.release();
       const pass = this.#look();
       if (pass.readable.length > 0) await this.#read(pass);
       if (this.#isClosed) return null;
@@ -128,6 +134,11 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   close(): void {
     this.#isClosed = true;
     this.#unpark("closed");
+  }
+
+  /** The answer's records are not looked at any more: they have left, or never will. */
+  release(): void {
+    for (const release of this.#releases.splice(0)) release();
   }
 
   /** The deadline. */
@@ -228,12 +239,13 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
         continue;
       }
       try {
-        const { records, nextOffset } = await partition.log.read({
+        const { records, nextOffset, release } = await partition.log.read({
           offset: request.fetchOffset,
           endOffset,
           maxBytes,
           minOneBatch,
         });
+        if (release !== undefined) this.#releases.push(release);
         answer.records = records;
         pass.readBytes += records.length;
         // It gave all that it may: waiting would bring nothing more.

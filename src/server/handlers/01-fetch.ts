@@ -45,6 +45,7 @@ export function fetchHandler(
     const answer = fetch.run();
     context.onClose(() => fetch.close());
     const responses = await answer;
+    context.onSent(() => fetch.release());
     return responses === null ? NO_RESPONSE : { responses };
   });
 }
