@@ -2,7 +2,12 @@ import { must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Disk, isNotFound } from "../base/disk.ts";
 import { scanBatches } from "./batch-scanner.ts";
-import { offsetFileName, offsetOfFileName, type SegmentSuffix } from "./file-names.ts";
+import {
+  offsetFileName,
+  offsetOfFileName,
+  SEGMENT_SUFFIXES,
+  type SegmentSuffix,
+} from "./file-names.ts";
 import { removeFile } from "./log-files.ts";
 
 /** A file that a cleaner is still writing, or had written when it was killed. */
@@ -81,14 +86,11 @@ export async function completeSwaps(
   const decided = new Set(names.flatMap((name) => offsetOfSwap(name) ?? []));
   for (const baseOffset of decided) {
     const endOffset = await findEnd({ disk, clock }, directory, baseOffset);
-    const others = names
-      .flatMap((name) => offsetOfFileName(name, ".log") ?? [])
-      .sort((a, b) => b - a);
-    for (const other of others) {
-      if (other <= baseOffset || other >= endOffset) continue;
-      for (const suffix of [".log", ...INDEX_SUFFIXES, ".snapshot"] as const) {
-        await removeFile(disk, `${directory}/${offsetFileName(other, suffix)}`);
-      }
+    for (const name of names) {
+      const other = offsetOfName(name);
+      // Those of the cleaned segment itself are replaced, not removed: some may be in place already.
+      if (other === null || other <= baseOffset || other >= endOffset) continue;
+      await removeFile(disk, `${directory}/${name}`);
     }
     await putInPlace(disk, directory, baseOffset);
   }
@@ -161,4 +163,12 @@ async function findEnd(
 function offsetOfSwap(name: string): number | null {
   if (!name.endsWith(SWAP_SUFFIX)) return null;
   return offsetOfFileName(name.slice(0, -SWAP_SUFFIX.length), ".log");
+}
+
+function offsetOfName(name: string): number | null {
+  for (const suffix of SEGMENT_SUFFIXES) {
+    const offset = offsetOfFileName(name, suffix);
+    if (offset !== null) return offset;
+  }
+  return null;
 }
