@@ -1,10 +1,12 @@
-import { createInterface } from "node:readline";
 import { BrokerProcess, type BrokerOptions } from "../support/broker-process.ts";
-import { runPython, spawnPython } from "../support/python.ts";
+import { kafkaClient } from "../support/kafkajs-log.ts";
+import { spawnPython } from "../support/python.ts";
+import { AckLog } from "./ack-log.ts";
+import { auditKeyed, auditPlain, readLog, type TopicReport } from "./audit.ts";
 
 export interface KillPlan {
   readonly rounds: number;
-  /** Acknowledged records that a round waits for before it kills. */
+  /** Acknowledged records of the plain topic that a round waits for before it kills. */
   readonly ackedPerRound: number;
   readonly recordsPerSecond: number;
 }
@@ -15,41 +17,64 @@ export interface KillReport {
   /** Rounds whose kill came later, since the machine was slow to deliver it: they do not count. */
   readonly lateRounds: number;
   readonly sent: number;
-  /** Records whose sending the producer gave up (must be none: it retries for ever). */
+  /** Records whose sending a producer gave up (must be none: they retry for ever). */
   readonly failed: number;
-  readonly acked: number;
-  /** Acknowledged values that are not in the log, or not at the offset that was acknowledged. */
-  readonly lost: readonly number[];
-  /** Values that stand more than once in the log. */
-  readonly duplicated: readonly number[];
+  readonly plain: TopicReport;
+  readonly keyed: TopicReport;
+  readonly deletions: {
+    /** DeleteRecords that were answered, and how often the log's start lay above all of them: retention. */
+    readonly answered: number;
+    readonly byRetention: number;
+    /** Log starts seen after a restart that lie below one seen before, or below what was deleted. */
+    readonly undone: readonly string[];
+    /** Offsets that nothing allowed to be deleted: neither a DeleteRecords nor retention.bytes. */
+    readonly unasked: number;
+  };
   /** For each round: from the moment the producer saw an ack to the kill. */
   readonly ackToKillMs: readonly number[];
   /** For each round: from the start of the process to its listening. */
   readonly restartMs: readonly number[];
 }
 
-const TOPIC = "kill";
+export const PLAIN = "plain";
+export const KEYED = "keyed";
+const KEYS = 200;
+
+const RETENTION_BYTES = 524_288;
+/** At most so large is a record of producer.py in the log, in a batch of its own. */
+const MAX_RECORD_BYTES = 180;
+
+/** Everything that changes files goes on all the time. */
+export const BUSY = {
+  "log.roll.ms": 100,
+  "log.initial.task.delay.ms": 0,
+  "log.retention.check.interval.ms": 50,
+  "log.segment.delete.delay.ms": 100,
+  "log.cleaner.backoff.ms": 50,
+};
 
 /** A kill counts when it came within so long of an ack. */
 const CLOSE_MS = 50;
-
-/** An ack that we got to see later than this is passed over: the kill would come too late after it. */
-const FRESH_MS = 25;
+/** Every so many rounds records are deleted; every other time the kill does not wait for the answer. */
+const DELETE_EVERY = 3;
 
 /**
- * Kills the broker with SIGKILL again and again under an idempotent librdkafka producer (acks=all) and
- * starts it on the same port and directory; then reads the log back and holds it against the acks.
+ * Kills the broker with SIGKILL again and again under two idempotent librdkafka producers (acks=all),
+ * while segments roll, retention and DeleteRecords cut one topic and the cleaner compacts the other,
+ * and starts it on the same port and directory; then reads both logs and holds them against the acks.
  */
 export async function killRounds(options: BrokerOptions, plan: KillPlan): Promise<KillReport> {
-  let broker = await BrokerProcess.start(options);
-  const bootstrap = broker.bootstrap;
-  const producer = spawnPython(
-    "test/kill/producer.py",
-    bootstrap,
-    TOPIC,
-    String(plan.recordsPerSecond),
-  );
-  const acks = new AckLog(createInterface({ input: producer.stdout }));
+  const busy = { ...options, overrides: { ...BUSY, ...options.overrides } };
+  let broker = await BrokerProcess.start(busy);
+  const { bootstrap } = broker;
+  const starts = new LogStarts(bootstrap);
+  const rate = String(plan.recordsPerSecond);
+  await makeTopics(bootstrap);
+  const producers = [
+    spawnPython("test/kill/producer.py", bootstrap, PLAIN, rate),
+    spawnPython("test/kill/producer.py", bootstrap, KEYED, rate, String(KEYS)),
+  ] as const;
+  const [plainAcks, keyedAcks] = [new AckLog(producers[0]), new AckLog(producers[1])];
   const ackToKillMs: number[] = [];
   const restartMs: number[] = [];
   try {
@@ -59,101 +84,138 @@ export async function killRounds(options: BrokerOptions, plan: KillPlan): Promis
     let hasProducerEnded = false;
     while (!isDone() && !hasProducerEnded) {
       const target = broker;
-      const killed = acks.whenFresh(acks.count + plan.ackedPerRound, async (ageMs) => {
+      const round = ackToKillMs.length;
+      const deleting = round % DELETE_EVERY === DELETE_EVERY - 1 ? starts.deleteHalf() : null;
+      if (round % 2 === 0) await deleting;
+      const killed = plainAcks.whenFresh(plainAcks.count + plan.ackedPerRound, async (ageMs) => {
         const gone = target.kill9();
         ackToKillMs.push(ageMs());
         await gone;
       });
-      const ended = acks.finished.then(() => true);
+      const ended = Promise.race([plainAcks.finished, keyedAcks.finished]).then(() => true);
       hasProducerEnded = await Promise.race([killed.then(() => false), ended]);
       await target.kill9();
+      await deleting;
       const startedMs = performance.now();
-      broker = await BrokerProcess.start({ ...options, port: broker.port });
+      broker = await BrokerProcess.start({ ...busy, port: broker.port });
       restartMs.push(performance.now() - startedMs);
+      await starts.look(`round ${round}`);
     }
-    producer.stdin.end();
-    const { sent, failed } = await acks.finished;
-    const found = await readLog(bootstrap);
+    for (const { stdin } of producers) stdin.end();
+    const ends = await Promise.all([plainAcks.finished, keyedAcks.finished]);
+    const found = await readLog(bootstrap, PLAIN);
+    const low = await starts.look("the end");
     return {
       rounds: ackToKillMs.filter((ageMs) => ageMs < CLOSE_MS).length,
       lateRounds: ackToKillMs.filter((ageMs) => ageMs >= CLOSE_MS).length,
-      sent,
-      failed,
-      ...compare(acks.offsets, found),
+      sent: ends[0].sent + ends[1].sent,
+      failed: ends[0].failed + ends[1].failed,
+      plain: auditPlain(plainAcks.offsets, found, low),
+      keyed: auditKeyed(keyedAcks.offsets, await readLog(bootstrap, KEYED), writtenAs),
+      deletions: starts.report(found.length),
       ackToKillMs,
       restartMs,
     };
   } finally {
-    producer.kill("SIGKILL");
+    for (const producer of producers) producer.kill("SIGKILL");
     await broker.stop();
   }
 }
 
-/** What the producer printed: the offset of each value that was acknowledged. */
-class AckLog {
-  readonly offsets = new Map<number, number>();
-  readonly finished: Promise<{ sent: number; failed: number }>;
-  #wanted: { readonly count: number; readonly act: (ageMs: () => number) => void } | null = null;
+async function makeTopics(bootstrap: string): Promise<void> {
+  const admin = kafkaClient(bootstrap).admin();
+  await admin.connect();
+  const topic = (name: string, settings: Record<string, string>) => ({
+    topic: name,
+    numPartitions: 1,
+    replicationFactor: 1,
+    configEntries: Object.entries(settings).map(([key, value]) => ({ name: key, value })),
+  });
+  await admin.createTopics({
+    topics: [
+      topic(PLAIN, { "retention.bytes": String(RETENTION_BYTES) }),
+      topic(KEYED, {
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.01",
+        "delete.retention.ms": "0",
+      }),
+    ],
+  });
+  await admin.disconnect();
+}
 
-  constructor(
-    lines: AsyncIterable<string> & { on(event: "line", use: (line: string) => void): void },
-  ) {
-    this.finished = new Promise((resolve) => {
-      lines.on("line", (line) => {
-        const done = /^done (\d+) (\d+)$/.exec(line);
-        if (done !== null) resolve({ sent: Number(done[1]), failed: Number(done[2]) });
-        else this.#acked(line);
+/** The key of a value, and whether it was written as a tombstone: as producer.py does it. */
+function writtenAs(value: number): { readonly key: string; readonly isTombstone: boolean } {
+  const key = value % KEYS;
+  const turn = Math.floor(value / KEYS);
+  const isLastTwentieth = key >= KEYS * 0.95;
+  if (isLastTwentieth && turn > 5) return { key: `k${key - KEYS / 2}`, isTombstone: false };
+  const isTombstone = key >= KEYS * 0.9 && (turn === 5 || (turn % 2 === 1 && !isLastTwentieth));
+  return { key: `k${key}`, isTombstone };
+}
+
+/** Where the plain topic's log begins, and why. */
+class LogStarts {
+  readonly #bootstrap: string;
+  readonly #undone: string[] = [];
+  /** Below this everything was seen to be deleted, or was answered to be. */
+  #floor = 0;
+  #answered = 0;
+  #byRetention = 0;
+  #greatestAsked = 0;
+  #low = 0;
+
+  constructor(bootstrap: string) {
+    this.#bootstrap = bootstrap;
+  }
+
+  /** After a restart: what a client sees now may never be taken back. */
+  async look(when: string): Promise<number> {
+    const { low } = await this.#offsets();
+    if (low < this.#floor) this.#undone.push(`${when}: ${low} after ${this.#floor}`);
+    if (low > this.#greatestAsked) this.#byRetention += 1;
+    this.#floor = Math.max(this.#floor, low);
+    this.#low = low;
+    return low;
+  }
+
+  /** Deletes the older half; the answer, if one comes, is a promise. Never rejects. */
+  async deleteHalf(): Promise<void> {
+    const { low, high } = await this.#offsets();
+    const offset = Math.floor((low + high) / 2);
+    this.#greatestAsked = Math.max(this.#greatestAsked, offset);
+    const admin = kafkaClient(this.#bootstrap).admin({ retry: { retries: 0 } });
+    try {
+      await admin.connect();
+      await admin.deleteTopicRecords({
+        topic: PLAIN,
+        partitions: [{ partition: 0, offset: String(offset) }],
       });
-    });
-  }
-
-  get count(): number {
-    return this.offsets.size;
-  }
-
-  /**
-   * Acts when that many records were acknowledged, synchronously with an ack that came just now: one
-   * that we got to see late is passed over, so that what happens next is close to an ack.
-   */
-  whenFresh(count: number, act: (ageMs: () => number) => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#wanted = { count, act: (ageMs) => void act(ageMs).then(resolve, reject) };
-    });
-  }
-
-  #acked(line: string): void {
-    const match = /^(\d+) (-?\d+) (\d+)\.\.(\d+)$/.exec(line);
-    if (match === null) return;
-    const [, ns, offset, first, last] = match;
-    for (let value = Number(first); value <= Number(last); value += 1) {
-      this.offsets.set(value, Number(offset) + value - Number(first));
+      this.#answered += 1;
+      this.#floor = Math.max(this.#floor, offset);
+    } catch {
+      // The broker was killed before it had answered: it may have deleted, or not.
+    } finally {
+      await admin.disconnect();
     }
-    const ageMs = (): number => Number(process.hrtime.bigint() - BigInt(ns!)) / 1e6;
-    if (this.#wanted === null || this.count < this.#wanted.count || ageMs() > FRESH_MS) return;
-    const { act } = this.#wanted;
-    this.#wanted = null;
-    act(ageMs);
   }
-}
 
-async function readLog(bootstrap: string): Promise<[offset: number, value: number][]> {
-  const text = await runPython("test/support/consume.py", bootstrap, TOPIC, "0");
-  return text
-    .trimEnd()
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => line.split(" ").map(Number) as [number, number]);
-}
+  report(keptCount: number): KillReport["deletions"] {
+    const mustKeep = Math.floor(RETENTION_BYTES / MAX_RECORD_BYTES);
+    const isAllowed = this.#low <= this.#greatestAsked || keptCount >= mustKeep;
+    return {
+      answered: this.#answered,
+      byRetention: this.#byRetention,
+      undone: this.#undone,
+      unasked: isAllowed ? 0 : this.#low - this.#greatestAsked,
+    };
+  }
 
-function compare(acked: ReadonlyMap<number, number>, found: readonly [number, number][]) {
-  const valueAt = new Map(found);
-  const counts = new Map<number, number>();
-  for (const [, value] of found) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return {
-    acked: acked.size,
-    lost: [...acked]
-      .filter(([value, offset]) => valueAt.get(offset) !== value)
-      .map(([value]) => value),
-    duplicated: [...counts].filter(([, count]) => count > 1).map(([value]) => value),
-  };
+  async #offsets(): Promise<{ low: number; high: number }> {
+    const admin = kafkaClient(this.#bootstrap).admin();
+    await admin.connect();
+    const [partition] = await admin.fetchTopicOffsets(PLAIN);
+    await admin.disconnect();
+    return { low: Number(partition!.low), high: Number(partition!.high) };
+  }
 }

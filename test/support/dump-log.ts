@@ -1,20 +1,33 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { runKafkaTool } from "./java.ts";
+import { runKafkaTool, type ToolResult } from "./java.ts";
 
 export interface DumpReport {
+  readonly files: number;
   readonly batches: number;
   readonly indexEntries: number;
+  readonly abortedTransactions: number;
+  readonly producers: number;
   /** The lines that show one record each. */
   readonly records: readonly string[];
   /** Each line that is not about sound data; the tool may exit 0 all the same. */
   readonly complaints: readonly string[];
 }
 
-const BATCH = /^baseOffset: \d+ lastOffset: \d+ .* isvalid: true$/;
+export interface DumpOptions {
+  /** The log is compacted: offsets may be missing between its batches, and in them. */
+  readonly isCompacted?: boolean;
+  readonly decodesMetadata?: boolean;
+}
+
+const BATCH = /^baseOffset: \d+ lastOffset: \d+ count: \d+ .* isvalid: true$/;
 const OFFSET_ENTRY = /^offset: \d+ position: \d+$/;
 const RECORD = /^\| offset: \d+ /;
 const TIME_ENTRY = /^timestamp: -?\d+ offset: \d+$/;
+const ABORTED =
+  /^version: 0 producerId: \d+ firstOffset: \d+ lastOffset: \d+ lastStableOffset: \d+$/;
+const PRODUCER =
+  /^producerId: \d+ producerEpoch: \d+ coordinatorEpoch: -?\d+ currentTxnFirstOffset: Optional\S+ lastTimestamp: -?\d+ .*$/;
 
 /** All that the tool prints about files without a fault; whatever else it prints is a complaint. */
 const GOOD = [
@@ -23,30 +36,79 @@ const GOOD = [
   TIME_ENTRY,
   /^Dumping /,
   /^Log starting offset: \d+$/,
+  /^Snapshot end offset: \d+, epoch: \d+$/,
   RECORD,
-  /^producerId: \d+ producerEpoch: \d+ /,
+  ABORTED,
+  PRODUCER,
 ];
 
-/** Has the real Kafka's kafka-dump-log read every segment and index in a partition's directory. */
+/** Of a batch that compaction has emptied (it is kept for its producer's sake), also in Kafka's own logs. */
+const EMPTIED =
+  /^Found timestamp mismatch in :.*\n( {2}Index timestamp: \d+, log timestamp: -1\n)+/gm;
+
+const SUFFIXES = /\.(log|index|timeindex|txnindex|snapshot)$/;
+
+/**
+ * Has the real Kafka's kafka-dump-log read every file of partitions' directories: segments down to
+ * each record, indexes entry by entry against their segments and once more by their sanity check,
+ * aborted transactions and producer snapshots.
+ */
 export async function dumpLog(
-  directory: string,
-  ...options: readonly string[]
+  directories: string | readonly string[],
+  options: DumpOptions = {},
 ): Promise<DumpReport> {
-  const files = readdirSync(directory)
-    .filter((name) => /\.(log|index|timeindex|txnindex|snapshot)$/.test(name))
-    .map((name) => join(directory, name))
-    .filter((path) => statSync(path).size > 0);
-  const { exitCode, stdout, stderr } = await runKafkaTool(
-    "org.apache.kafka.tools.DumpLogSegments",
-    ["--deep-iteration", "--files", files.join(","), ...options],
+  const files = [directories].flat().flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => SUFFIXES.test(name))
+      .map((name) => join(directory, name))
+      .filter((path) => statSync(path).size > 0),
   );
-  const lines = stdout.split("\n");
-  const complaints = lines.filter((line) => line !== "" && !GOOD.some((good) => good.test(line)));
-  if (exitCode !== 0) complaints.push(`exit code ${exitCode}: ${stderr}`);
+  const decoder = options.decodesMetadata === true ? ["--cluster-metadata-decoder"] : [];
+  const dump = await run(["--deep-iteration", ...decoder], files);
+  const isCompacted = options.isCompacted === true;
+  const lines = (isCompacted ? dump.stdout.replace(EMPTIED, "") : dump.stdout).split("\n");
+  const indexes = files.filter((path) => /\.(index|timeindex)$/.test(path));
+  const count = (kind: RegExp) => lines.filter((line) => kind.test(line)).length;
   return {
-    batches: lines.filter((line) => BATCH.test(line)).length,
-    indexEntries: lines.filter((line) => OFFSET_ENTRY.test(line) || TIME_ENTRY.test(line)).length,
+    files: files.length,
+    batches: count(BATCH),
+    indexEntries: count(OFFSET_ENTRY) + count(TIME_ENTRY),
+    abortedTransactions: count(ABORTED),
+    producers: count(PRODUCER),
     records: lines.filter((line) => RECORD.test(line)),
-    complaints,
+    complaints: [
+      ...lines.filter((line) => line !== "" && !GOOD.some((good) => good.test(line))),
+      ...failures(dump, isCompacted),
+      ...(indexes.length === 0 ? [] : await insane(indexes)),
+    ],
   };
+}
+
+/** The indexes that do not pass the check that Kafka makes when it opens them. */
+async function insane(indexes: readonly string[]): Promise<string[]> {
+  const result = await run(["--index-sanity-check"], indexes);
+  const passed = new Set(result.stdout.split("\n"));
+  return [
+    ...indexes.filter((path) => !passed.has(`${path} passed sanity check.`)),
+    ...failures(result, false),
+  ];
+}
+
+function run(options: readonly string[], files: readonly string[]): Promise<ToolResult> {
+  return runKafkaTool("org.apache.kafka.tools.DumpLogSegments", [
+    ...options,
+    "--files",
+    files.join(","),
+  ]);
+}
+
+/** What the tool says on its other output: mismatches of indexes, offsets that do not follow. */
+function failures({ exitCode, stderr }: ToolResult, isCompacted: boolean): string[] {
+  const complaints = stderr
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("Non-consecutive offsets in "))
+    // It takes the offset before a segment for -1 and finds that the first one does not follow.
+    .filter((line) => !/^ {2}-1 is followed by \d+$/.test(line))
+    .filter((line) => !(isCompacted && /^ {2}\d+ is followed by \d+$/.test(line)));
+  return exitCode === 0 ? complaints : [...complaints, `exit code ${exitCode}`];
 }
