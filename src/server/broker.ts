@@ -129,7 +129,7 @@ class NodeBroker implements Broker {
     this.#onClose(() => this.#listeners.stop());
     await this.#register({ logs, replicas, metadata, coordinator });
     const handlers = createHandlers(
-      { replicas, metadata, coordinator, offload, logger, clusterId },
+      { replicas, metadata, coordinator, clock, offload, logger, clusterId },
       this.#config,
     );
     const dispatcher = new Dispatcher(handlers, logger);
@@ -143,13 +143,6 @@ class NodeBroker implements Broker {
       logManagerOptionsOf(this.#config),
     );
     this.#clusterId = logs.clusterId;
-    logs.setDirectoryListener((path, error) => {
-      logger.error(
-        { path, error },
-        "a log directory is offline: its partitions are not served (R9)",
-      );
-      if (logs.directories.every(({ isOnline }) => !isOnline)) this.#fail(error);
-    });
     return logs;
   }
 
@@ -164,7 +157,7 @@ class NodeBroker implements Broker {
       {
         logDirectory: first.path,
         nodeId: this.#config["node.id"],
-        directoryId: first.directoryId,
+        directoryId: must(first.directoryId, "the first directory is usable"),
       },
     );
     this.#onClose(() => raft.close());
@@ -204,7 +197,7 @@ class NodeBroker implements Broker {
       broker: {
         endPoints: this.#listeners.bound.map((listener) => ({ ...listener, securityProtocol: 0 })),
         rack: this.#config["broker.rack"],
-        logDirs: logs.directories.map(({ directoryId }) => directoryId),
+        logDirs: logs.directories.flatMap(({ directoryId }) => directoryId ?? []),
         previousBrokerEpoch: logs.previousBrokerEpoch,
       },
       publisher,

@@ -1,7 +1,7 @@
 import { DiskError } from "../base/disk.ts";
 
 export type DirectoryErrorCode =
-  "LOCKED" | "OTHER_NODE" | "OTHER_CLUSTER" | "NOT_WRITABLE" | "DAMAGED_META";
+  "LOCKED" | "NAMED_TWICE" | "OTHER_NODE" | "OTHER_CLUSTER" | "NOT_WRITABLE" | "DAMAGED_META";
 
 /** A log directory that cannot be used as it is; the message names it and the way out. */
 export class DirectoryError extends Error {
@@ -22,6 +22,13 @@ export function asDirectoryError(directory: string, error: unknown): unknown {
       "LOCKED",
       `log directory ${directory} is in use by another running broker: stop that one, or give ` +
         "log.dirs another directory",
+      { cause: error },
+    );
+  }
+  if (error.code === "EDEADLK") {
+    return new DirectoryError(
+      "NAMED_TWICE",
+      `log directory ${directory} is named twice in log.dirs, under two names: take one of them out`,
       { cause: error },
     );
   }

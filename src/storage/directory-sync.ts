@@ -9,6 +9,8 @@ export class DirectorySync {
   readonly #path: string;
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
+  /** R9: a failed sync is not tried again, nor is any after it. */
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(disk: Disk, path: string) {
     this.#disk = disk;
@@ -18,11 +20,7 @@ export class DirectorySync {
   /** Resolves when all names made, changed or removed before the call are durable. Throws DiskError. */
   sync(): Promise<void> {
     if (this.#running === null) return this.#start();
-    this.#next ??= this.#running.then(
-      () => this.#startNext(),
-      // The failed sync is its own callers' matter; these names were not part of it.
-      () => this.#startNext(),
-    );
+    this.#next ??= this.#running.then(() => this.#startNext());
     return this.#next;
   }
 
@@ -32,10 +30,19 @@ export class DirectorySync {
   }
 
   #start(): Promise<void> {
-    const running = this.#disk.syncDir(this.#path).finally(() => {
+    this.#running = this.#sync();
+    return this.#running;
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      if (this.#failure !== null) throw this.#failure.error;
+      await this.#disk.syncDir(this.#path);
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    } finally {
       this.#running = null;
-    });
-    this.#running = running;
-    return running;
+    }
   }
 }

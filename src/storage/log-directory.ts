@@ -1,5 +1,5 @@
 import { must } from "../base/assert.ts";
-import type { Disk, DiskError, DiskLock } from "../base/disk.ts";
+import { type Disk, DiskError, type DiskLock } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { Mailbox } from "../base/mailbox.ts";
@@ -13,6 +13,7 @@ import {
 } from "./checkpoint.ts";
 import { type CleanShutdown, putCleanShutdown, takeCleanShutdown } from "./clean-shutdown.ts";
 import { asDirectoryError, DirectoryError } from "./directory-error.ts";
+import { makeDirectory, removeDirectory, syncParent } from "./directory-files.ts";
 import { DirectorySync } from "./directory-sync.ts";
 import {
   isMarkedForDeletion,
@@ -66,15 +67,21 @@ export class LogDirectory {
   /** By directory name. */
   readonly partitions = new Map<string, StoredPartition>();
   readonly logs = new Map<string, Log>();
+  /** Of partitions that nobody opened, those that were recovered since an unclean stop. */
+  readonly recovered = new Set<string>();
   /** Of partitions whose logs are open the last value that was written, of others the one found. */
   readonly checkpoints = new Map<CheckpointName, Map<string, PartitionOffset>>();
   /** Set for ever when a write or sync in it has failed (R9). */
   failure: DiskError | null = null;
+  /** Set while there is no room in it. */
+  fullness: DiskError | null = null;
 
   readonly #dependencies: LogDirectoryDependencies;
   readonly #lock: DiskLock;
   readonly #mailbox = new Mailbox();
   readonly #written = new Map<CheckpointName, Buffer>();
+  /** A partition that is gone still stands in a checkpoint: there was no room to write it anew. */
+  #hasStaleEntries = false;
   #meta: MetaProperties | null;
   #cleanShutdown: CleanShutdown | null = null;
   readonly #wasEmpty: boolean;
@@ -100,7 +107,7 @@ export class LogDirectory {
     const { disk } = dependencies;
     let lock: DiskLock | null = null;
     try {
-      await disk.mkdir(path);
+      await makeDirectory(disk, path);
       lock = await disk.lock(path);
       const bytes = await readUnlessMissing(disk, `${path}/${META_PROPERTIES}`);
       const meta = bytes === null ? null : decodeMetaProperties(bytes);
@@ -160,6 +167,9 @@ export class LogDirectory {
     if (this.#meta !== null) return;
     const { disk, random, logger } = this.#dependencies;
     const meta = { nodeId, clusterId, directoryId: randomUuid(random) };
+    // Whoever made the directory may have died before its name was durable; once meta.properties is
+    // there, nobody looks again.
+    await syncParent(disk, this.path);
     await replaceFile(disk, `${this.path}/${META_PROPERTIES}`, encodeMetaProperties(meta));
     await this.sync.sync();
     this.#meta = meta;
@@ -211,27 +221,54 @@ export class LogDirectory {
     });
   }
 
-  /**
-   * Forgets a partition whose directory was renamed, durably: the recovery point of the old log must
-   * not be taken for one of a new log under the same name. Throws DiskError.
-   */
+  /** Forgets a partition whose directory was renamed, durably. Throws DiskError. */
   async forget(key: string): Promise<void> {
     this.partitions.delete(key);
     this.logs.delete(key);
-    await this.#mailbox.run(async () => {
-      for (const [name, values] of this.checkpoints) {
-        if (!values.delete(key)) continue;
-        await this.#write(name, encodeOffsetCheckpoint([...values.values()]));
-      }
-    });
+    for (const values of this.checkpoints.values()) {
+      if (values.delete(key)) this.#hasStaleEntries = true;
+    }
     await this.sync.sync();
   }
 
+  /**
+   * Takes what is gone out of the checkpoints. Before a log is made it must have succeeded: the recovery
+   * point of an older log must not be taken for one of a new log under the same name. Throws DiskError.
+   */
+  async dropStaleEntries(): Promise<void> {
+    await this.#mailbox.run(async () => {
+      if (!this.#hasStaleEntries) return;
+      for (const [name, values] of this.checkpoints) {
+        await this.#write(name, encodeOffsetCheckpoint([...values.values()]));
+      }
+      this.#hasStaleEntries = false;
+    });
+  }
+
+  /** High watermarks and recovery points, which go together (R10). Throws DiskError. */
+  async writeCheckpoints(
+    highWatermarkOf: (topic: string, partitionIndex: number) => number | undefined,
+  ): Promise<void> {
+    await this.writeCheckpoint(
+      "replication-offset-checkpoint",
+      (log, topic, partitionIndex) => highWatermarkOf(topic, partitionIndex) ?? log.safeEndOffset,
+    );
+    await this.writeCheckpoint("recovery-point-offset-checkpoint", (log) => log.flushedEndOffset);
+  }
+
+  /** Where logs start that do not start at 0. Throws DiskError. */
+  async writeLogStarts(): Promise<void> {
+    await this.writeCheckpoint("log-start-offset-checkpoint", (log) =>
+      log.logStartOffset > 0 ? log.logStartOffset : null,
+    );
+  }
+
   /** Removes what an earlier run had marked for deletion. Throws DiskError. */
-  async removeLeftovers(): Promise<void> {
+  async removeLeftovers(isWanted: () => boolean): Promise<void> {
     const names = this.#namesToRemove;
     this.#namesToRemove = [];
-    for (const name of names) await this.#dependencies.disk.remove(`${this.path}/${name}`);
+    const { disk } = this.#dependencies;
+    for (const name of names) await removeDirectory(disk, `${this.path}/${name}`, isWanted);
   }
 
   /** Says that everything was closed in order. Throws DiskError. */
@@ -260,12 +297,11 @@ export class LogDirectory {
     const bytes = await readUnlessMissing(this.#dependencies.disk, `${this.path}/${name}`);
     if (bytes === null) return;
     const values = must(this.checkpoints.get(name), "every checkpoint has a map");
-    let isComplete = true;
     try {
       for (const entry of decodeOffsetCheckpoint(bytes)) {
         const key = partitionDirectoryName(entry.topic, entry.partitionIndex);
         if (this.partitions.has(key)) values.set(key, entry);
-        else isComplete = false;
+        else this.#hasStaleEntries = true;
       }
     } catch (error) {
       if (!(error instanceof DamagedFileError)) throw error;
@@ -276,9 +312,7 @@ export class LogDirectory {
       );
       values.clear();
     }
-    if (isComplete) this.#written.set(name, bytes);
-    // Entries of partitions that are gone must not meet a new partition of the same name.
-    else await this.#write(name, encodeOffsetCheckpoint([...values.values()]));
+    this.#written.set(name, bytes);
   }
 
   async #write(name: CheckpointName, content: Buffer): Promise<void> {

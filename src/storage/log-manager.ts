@@ -1,71 +1,50 @@
-import { assert, must } from "../base/assert.ts";
-import type { Clock, Timer } from "../base/clock.ts";
-import { type Disk, DiskError, isNotFound } from "../base/disk.ts";
-import type { Uuid } from "../base/ids.ts";
-import type { Logger } from "../base/logger.ts";
-import { type Random, randomUuid } from "../base/random.ts";
-import type { TimerQueue } from "../base/timer-queue.ts";
+import { assert } from "../base/assert.ts";
+import { type DiskError, isNotFound } from "../base/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { asDirectoryError } from "./directory-error.ts";
+import { BackgroundTasks } from "./background-tasks.ts";
+import { removeDirectory } from "./directory-files.ts";
+import { DirectoryHealth, type DirectoryLog } from "./directory-health.ts";
+import {
+  type OpenedDirectories,
+  openDirectories,
+  type UnusableDirectory,
+} from "./directory-opening.ts";
 import { markedDirectoryName, partitionDirectoryName, type DirectoryMark } from "./file-names.ts";
 import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
-import { LogDirectory } from "./log-directory.ts";
-import { listLogFiles, removeFile } from "./log-files.ts";
+import { DEFAULT_LOG_CONFIG } from "./log-config.ts";
+import type { LogDirectory, StoredPartition } from "./log-directory.ts";
+import { listLogFiles } from "./log-files.ts";
 import { SegmentCache } from "./segment-cache.ts";
+import type {
+  LogDirectoryState,
+  LogManagerDependencies,
+  LogManagerOptions,
+  PartitionId,
+} from "./log-manager-options.ts";
 import { TailCache } from "./tail-cache.ts";
 
 export { DirectoryError, type DirectoryErrorCode } from "./directory-error.ts";
-
-export interface LogManagerDependencies {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly timers: TimerQueue;
-}
-
-export interface LogManagerOptions {
-  readonly logDirs: readonly string[];
-  readonly nodeId: number;
-  /** null: keep the directories' own, or make one. */
-  readonly clusterId: string | null;
-  /** log.flush.offset.checkpoint.interval.ms; default 60000. */
-  readonly checkpointIntervalMs?: number;
-  /** replica.high.watermark.checkpoint.interval.ms; default 5000. */
-  readonly highWatermarkCheckpointIntervalMs?: number;
-  /** producer.id.expiration.ms; default 86400000. */
-  readonly producerIdExpirationMs?: number;
-  /** holdfast.tail.cache.bytes; default 0: none. */
-  readonly tailCacheBytes?: number;
-}
-
-export interface PartitionId {
-  readonly topic: string;
-  readonly partitionIndex: number;
-  readonly topicId: Uuid;
-}
-
-export interface LogDirectoryState {
-  readonly path: string;
-  readonly directoryId: Uuid;
-  readonly isOnline: boolean;
-}
+export type {
+  LogDirectoryState,
+  LogManagerDependencies,
+  LogManagerOptions,
+  PartitionId,
+} from "./log-manager-options.ts";
 
 type HighWatermarkSource = (topic: string, partitionIndex: number) => number | undefined;
 
 /** Logs that are opened, recovered or closed at a time. */
 const MAX_CONCURRENT_LOGS = 16;
-/** Inactive segments that are kept open, over all logs. */
+/** Inactive segments that are kept open, over all logs, and their share of the files. */
 const MAX_OPEN_SEGMENTS = 256;
+const OPEN_SEGMENTS_SHARE = 1 / 8;
 /** producer.id.expiration.check.interval.ms. */
 const PRODUCER_CHECK_INTERVAL_MS = 600_000;
-/** Refusals that say nothing about the health of the directory's disk. */
-const HARMLESS_CODES: ReadonlySet<string> = new Set(["EUCLEAN", "EMFILE", "ENFILE"]);
-
 /**
  * The logs of this node's partitions in all its log directories. A directory in which a write or
- * sync has failed is offline with all its logs, for ever (R9); the process and the others go on.
+ * sync has failed is offline with all its logs, for ever (R9); one that is full heals by itself. The
+ * process and the other directories go on, even when there is no other.
  */
 export class LogManager {
   readonly clusterId: string;
@@ -75,79 +54,133 @@ export class LogManager {
   readonly #dependencies: LogManagerDependencies;
   readonly #options: LogManagerOptions;
   readonly #directories: readonly LogDirectory[];
-  readonly #limiter = new Limiter(MAX_CONCURRENT_LOGS);
-  readonly #segmentCache = new SegmentCache(MAX_OPEN_SEGMENTS);
+  readonly #unusable: readonly UnusableDirectory[];
+  readonly #health: DirectoryHealth;
+  readonly #limiter: Limiter;
+  readonly #segmentCache: SegmentCache;
   readonly #tailCache: TailCache;
   /** What is going on with a partition, by directory name: one thing at a time. */
   readonly #pending = new Map<string, Promise<unknown>>();
-  readonly #timers = new Set<Timer>();
-  readonly #background = new Set<Promise<void>>();
+  readonly #background: BackgroundTasks;
   #highWatermarks: HighWatermarkSource = () => undefined;
-  #onOffline: (path: string, error: DiskError) => void = () => undefined;
+  #onHealed: () => void = () => undefined;
+  /** Logs in the directories that others have opened: the metadata log. */
+  readonly #adopted = new Map<LogDirectory, DirectoryLog>();
+  /** Whether a partition without a directory may be made: it is new. */
+  #mayMakeLogs: boolean;
   #closing: Promise<void> | null = null;
 
   private constructor(
     dependencies: LogManagerDependencies,
     options: LogManagerOptions,
-    directories: readonly LogDirectory[],
-    clusterId: string,
+    { usable, unusable, clusterId }: OpenedDirectories,
+    limiter: Limiter,
   ) {
     this.#dependencies = dependencies;
     this.#options = options;
+    this.#limiter = limiter;
+    this.#background = new BackgroundTasks(dependencies.timers);
     this.#tailCache = new TailCache({ capacityBytes: options.tailCacheBytes ?? 0 });
-    this.#directories = directories;
+    const share = Math.floor((options.maxOpenFiles ?? Infinity) * OPEN_SEGMENTS_SHARE);
+    this.#segmentCache = new SegmentCache(Math.min(MAX_OPEN_SEGMENTS, share));
+    this.#directories = usable;
+    this.#unusable = unusable;
+    this.#mayMakeLogs = unusable.length === 0;
     this.clusterId = clusterId;
-    const epochs = new Set(directories.map((found) => found.cleanShutdown?.brokerEpoch ?? null));
+    const epochs = new Set(usable.map((found) => found.cleanShutdown?.brokerEpoch ?? null));
     const [epoch = null] = epochs;
-    this.previousBrokerEpoch = epochs.size === 1 ? epoch : null;
+    this.previousBrokerEpoch = epochs.size === 1 && unusable.length === 0 ? epoch : null;
+    this.#health = new DirectoryHealth({
+      ...dependencies,
+      logsOf: (directory) => this.#logsOf(directory),
+      rewrite: async (directory) => {
+        await directory.dropStaleEntries();
+        await directory.writeCheckpoints(this.#highWatermarks);
+        await directory.writeLogStarts();
+      },
+      onHealed: () => this.#onHealed(),
+    });
   }
 
   /**
    * Locks the directories, makes new ones this node's, reads checkpoints and takes the clean-shutdown
-   * marks away, durably (R5). Opens no log. Throws DirectoryError; nothing stays locked then.
+   * marks away, durably (R5). Opens no log. One that the disk refuses is offline, and the others are
+   * served; not so the first. Throws DirectoryError; nothing stays locked then.
    */
   static async open(
     dependencies: LogManagerDependencies,
     options: LogManagerOptions,
   ): Promise<LogManager> {
-    assert(options.logDirs.length > 0, "there is a log directory");
-    const directories: LogDirectory[] = [];
-    try {
-      for (const path of options.logDirs) {
-        directories.push(await LogDirectory.open(dependencies, withoutSlash(path)));
-      }
-      const found = directories.find((directory) => directory.clusterId !== null)?.clusterId;
-      const clusterId = options.clusterId ?? found ?? randomUuid(dependencies.random);
-      for (const directory of directories) directory.checkOwner(options.nodeId, clusterId);
-      const limiter = new Limiter(MAX_CONCURRENT_LOGS);
-      for (const directory of directories) {
-        try {
-          await directory.format(options.nodeId, clusterId);
-          await directory.load(limiter);
-        } catch (error) {
-          throw asDirectoryError(directory.path, error);
-        }
-      }
-      const manager = new LogManager(dependencies, options, directories, clusterId);
-      manager.#start();
-      return manager;
-    } catch (error) {
-      for (const directory of directories) await directory.unlock();
-      throw error;
-    }
+    const limiter = new Limiter(MAX_CONCURRENT_LOGS);
+    const logDirs = options.logDirs.map(withoutSlash);
+    const opened = await openDirectories({ ...dependencies, limiter }, { ...options, logDirs });
+    const manager = new LogManager(dependencies, options, opened, limiter);
+    manager.#start();
+    return manager;
   }
 
   get directories(): readonly LogDirectoryState[] {
-    return this.#directories.map(({ path, directoryId, failure }) => ({
+    const usable = this.#directories.map(({ path, directoryId, failure }) => ({
       path,
       directoryId,
       isOnline: failure === null,
     }));
+    const unusable = this.#unusable.map(({ path }) => ({
+      path,
+      directoryId: null,
+      isOnline: false,
+    }));
+    return [...usable, ...unusable];
   }
 
-  /** Called when a directory goes offline (R9), after its logs were told. */
-  setDirectoryListener(onOffline: (path: string, error: DiskError) => void): void {
-    this.#onOffline = onOffline;
+  /** Called when a full directory has room again and its logs go on: what could not be opened may be now. */
+  setHealListener(onHealed: () => void): void {
+    this.#onHealed = onHealed;
+  }
+
+  /** A log that somebody else has opened in one of the directories: it fails and heals with it. */
+  adopt(log: DirectoryLog & { readonly directory: string }): void {
+    const found = this.#directories.find(({ path }) => log.directory.startsWith(`${path}/`));
+    if (found === undefined) return;
+    this.#adopted.set(found, log);
+    if (found.failure !== null) log.fail(found.failure);
+  }
+
+  /** What a failed call in one of the directories means for it. */
+  onDiskFailure(path: string, error: DiskError): void {
+    const directory = this.#directories.find((each) => each.path === path);
+    if (directory !== undefined) this.#health.failed(directory, error);
+  }
+
+  /**
+   * All partitions that this node had when it started are open, as far as they can be. From now on one
+   * without a directory is new, and is made also while a directory is offline. Those that nobody has
+   * opened are recovered, so that they do not keep the next stop from being clean.
+   */
+  finishStart(): void {
+    this.#mayMakeLogs = true;
+    this.#background.start(() => this.#recoverUnopened());
+  }
+
+  /** The logs that are open and have not failed. */
+  *logsOnline(): IterableIterator<Log> {
+    for (const { logs } of this.#directories) {
+      for (const log of logs.values()) if (log.failure === null) yield log;
+    }
+  }
+
+  /**
+   * Notes the log's start offset, durably: after it, no crash brings the records below it back into
+   * view. Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  async checkpointLogStart(log: Log): Promise<void> {
+    const directory = this.#directories.find(({ path }) => log.directory.startsWith(`${path}/`));
+    assert(directory !== undefined, "a log lies in one of the directories");
+    const written = await this.#health.guard(directory, async () => {
+      await directory.writeLogStarts();
+      return true;
+    });
+    if (written === null) throw offline(directory);
   }
 
   /** What replication-offset-checkpoint holds; without one, each log's safe end (one replica). */
@@ -197,8 +230,13 @@ export class LogManager {
       if (directory === undefined) return;
       await directory.logs.get(key)?.abandon();
       const path = await this.#moveAside(directory, key, "delete");
-      if (path !== null)
-        await this.#guard(directory, () => removeFile(this.#dependencies.disk, path));
+      if (path === null) return;
+      // The name is free, and what a crash leaves is removed at the next start.
+      this.#background.start(async () => {
+        await this.#health.guard(directory, () =>
+          removeDirectory(this.#dependencies.disk, path, () => this.#closing === null),
+        );
+      });
     });
   }
 
@@ -212,18 +250,20 @@ export class LogManager {
   }
 
   async #close(brokerEpoch: number | null): Promise<void> {
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
-    await Promise.allSettled([...this.#pending.values(), ...this.#background]);
+    await Promise.allSettled(this.#pending.values());
+    await Promise.all([this.#health.close(), this.#background.close()]);
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()]);
     await Promise.all(logs.map((log) => this.#limiter.run(() => log.close())));
     for (const directory of this.#directories) {
       await this.#checkpoint(directory, true);
       const isInOrder = [...directory.logs.values()].every((log) => log.failure === null);
       // A partition that nobody opened since an unclean start still has to be recovered.
-      const isAllOpened = directory.isClean || directory.logs.size === directory.partitions.size;
-      if (isInOrder && isAllOpened) {
-        await this.#guard(directory, () => directory.markClean(brokerEpoch));
+      const isAllRecovered = [...directory.partitions.keys()].every(
+        (key) => directory.logs.has(key) || directory.recovered.has(key),
+      );
+      const isComplete = directory.fullness === null && (directory.isClean || isAllRecovered);
+      if (isInOrder && isComplete) {
+        await this.#health.guard(directory, () => directory.markClean(brokerEpoch));
       }
       await directory.unlock();
     }
@@ -231,7 +271,7 @@ export class LogManager {
 
   async #openLog(key: string, id: PartitionId, config: LogConfig): Promise<Log> {
     // Several directories may hold the name: one that was offline when its topic was deleted.
-    let directory = this.#directories.find(
+    const directory = this.#directories.find(
       (each) => each.partitions.get(key)?.topicId === id.topicId,
     );
     const open = directory?.logs.get(key);
@@ -239,11 +279,13 @@ export class LogManager {
     for (const each of this.#directories) {
       if (each !== directory && each.partitions.has(key)) await this.#evict(each, key, id);
     }
-    directory ??= this.#emptiest();
-    const chosen = directory;
+    const chosen = directory ?? this.#emptiest();
     // At once, so that many partitions that are made together are spread.
     chosen.partitions.set(key, id);
-    const log = await this.#guard(chosen, () => this.#open(chosen, key, id, config));
+    const log = await this.#health.guard(chosen, async () => {
+      await chosen.dropStaleEntries();
+      return await this.#open(chosen, key, id, config);
+    });
     if (log === null) throw offline(chosen);
     // The directory went offline while the log was being opened (R9).
     if (chosen.failure !== null) log.fail(chosen.failure);
@@ -253,8 +295,6 @@ export class LogManager {
 
   #open(directory: LogDirectory, key: string, id: PartitionId, config: LogConfig): Promise<Log> {
     const { disk, clock, logger, timers } = this.#dependencies;
-    const offsetOf = (name: Parameters<LogDirectory["checkpointOf"]>[0]): number =>
-      directory.checkpointOf(name, id.topic, id.partitionIndex) ?? 0;
     return Log.open(
       {
         disk,
@@ -268,13 +308,21 @@ export class LogManager {
       {
         directory: `${directory.path}/${key}`,
         config,
-        isClean: directory.isClean,
-        recoveryPoint: offsetOf("recovery-point-offset-checkpoint"),
-        logStartOffset: offsetOf("log-start-offset-checkpoint"),
+        isClean: directory.isClean || directory.recovered.has(key),
+        recoveryPoint: this.#recoveryPointOf(directory, id),
+        logStartOffset: this.#logStartOf(directory, id),
         topicId: id.topicId,
-        onFailure: (error) => this.#failed(directory, error),
+        onFailure: (error) => this.#health.failed(directory, error),
       },
     );
+  }
+
+  #recoveryPointOf(directory: LogDirectory, { topic, partitionIndex }: StoredPartition): number {
+    return directory.checkpointOf("recovery-point-offset-checkpoint", topic, partitionIndex) ?? 0;
+  }
+
+  #logStartOf(directory: LogDirectory, { topic, partitionIndex }: StoredPartition): number {
+    return directory.checkpointOf("log-start-offset-checkpoint", topic, partitionIndex) ?? 0;
   }
 
   /** Takes a directory of the same name but of another topic out of the way. */
@@ -283,7 +331,7 @@ export class LogManager {
     const path = `${directory.path}/${key}`;
     const stored = directory.partitions.get(key);
     if (stored?.topicId === null) {
-      const files = await this.#guard(directory, () => listLogFiles(disk, path));
+      const files = await this.#health.guard(directory, () => listLogFiles(disk, path));
       if (files === null || files.segmentBases.length === 0) {
         // A crash came before its first file: there is nothing in it.
         directory.partitions.delete(key);
@@ -307,7 +355,7 @@ export class LogManager {
     const { disk, random } = this.#dependencies;
     const uniqueId = random.bytes(16).toString("hex");
     const path = `${directory.path}/${markedDirectoryName(key, uniqueId, mark)}`;
-    const moved = await this.#guard(directory, async () => {
+    const moved = await this.#health.guard(directory, async () => {
       try {
         await disk.rename(`${directory.path}/${key}`, path);
       } catch (error) {
@@ -329,11 +377,55 @@ export class LogManager {
   }
 
   #emptiest(): LogDirectory {
-    const online = this.#directories.filter((directory) => directory.failure === null);
-    if (online.length === 0) throw offline(must(this.#directories[0], "there is a directory"));
-    return online.reduce((best, other) =>
-      other.partitions.size < best.partitions.size ? other : best,
+    if (!this.#mayMakeLogs) {
+      // Its log may lie in the directory that could not be opened: an empty one must not take its place.
+      const paths = this.#unusable.map(({ path }) => path).join(", ");
+      throw new KafkaError("KAFKA_STORAGE_ERROR", `it may lie in ${paths}, which is offline`);
+    }
+    const online = this.#directories.filter(({ failure }) => failure === null);
+    const roomy = online.filter(({ fullness }) => fullness === null);
+    const candidates = roomy.length > 0 ? roomy : online;
+    const [first] = candidates;
+    if (first === undefined) {
+      throw new KafkaError("KAFKA_STORAGE_ERROR", "every log directory is offline");
+    }
+    return candidates.reduce(
+      (best, other) => (other.partitions.size < best.partitions.size ? other : best),
+      first,
     );
+  }
+
+  *#logsOf(directory: LogDirectory): IterableIterator<DirectoryLog> {
+    yield* directory.logs.values();
+    const adopted = this.#adopted.get(directory);
+    if (adopted !== undefined) yield adopted;
+  }
+
+  /** Recovers the partitions whose topic nobody knows, where an unclean stop has left them. */
+  async #recoverUnopened(): Promise<void> {
+    const { disk, clock, logger, timers } = this.#dependencies;
+    for (const directory of this.#directories) {
+      for (const key of directory.isClean ? [] : directory.partitions.keys()) {
+        if (this.#closing !== null) return;
+        await this.#inTurn(key, async () => {
+          const stored = directory.partitions.get(key);
+          if (stored === undefined || directory.logs.has(key)) return;
+          await this.#health.guard(directory, async () => {
+            const log = await Log.open(
+              { disk, clock, logger, timers, parentSync: directory.sync },
+              {
+                directory: `${directory.path}/${key}`,
+                config: DEFAULT_LOG_CONFIG,
+                recoveryPoint: this.#recoveryPointOf(directory, stored),
+                logStartOffset: this.#logStartOf(directory, stored),
+              },
+            );
+            await log.close();
+            if (log.failure === null) directory.recovered.add(key);
+          });
+        });
+      }
+    }
   }
 
   #start(): void {
@@ -342,36 +434,22 @@ export class LogManager {
       highWatermarkCheckpointIntervalMs = 5_000,
       producerIdExpirationMs = 86_400_000,
     } = this.#options;
-    this.#every(checkpointIntervalMs, () => this.#checkpointAll(true));
-    this.#every(highWatermarkCheckpointIntervalMs, () => this.#checkpointAll(false));
-    this.#every(PRODUCER_CHECK_INTERVAL_MS, () => {
+    this.#background.every(checkpointIntervalMs, () => this.#checkpointAll(true));
+    this.#background.every(highWatermarkCheckpointIntervalMs, () => this.#checkpointAll(false));
+    this.#background.every(PRODUCER_CHECK_INTERVAL_MS, () => {
       for (const { logs } of this.#directories) {
         for (const log of logs.values()) log.expireProducers(producerIdExpirationMs);
       }
       return Promise.resolve();
     });
     for (const directory of this.#directories) {
-      this.#inBackground(async () => {
-        await this.#guard(directory, () => directory.removeLeftovers());
+      this.#background.start(async () => {
+        await this.#health.guard(directory, async () => {
+          await directory.removeLeftovers(() => this.#closing === null);
+          await directory.dropStaleEntries();
+        });
       });
     }
-  }
-
-  /** Runs the task again and again, so long after it has ended. */
-  #every(intervalMs: number, task: () => Promise<void>): void {
-    const timer = this.#dependencies.timers.after(intervalMs, () => {
-      this.#timers.delete(timer);
-      this.#inBackground(async () => {
-        await task();
-        if (this.#closing === null) this.#every(intervalMs, task);
-      });
-    });
-    this.#timers.add(timer);
-  }
-
-  #inBackground(task: () => Promise<void>): void {
-    const running = task().finally(() => this.#background.delete(running));
-    this.#background.add(running);
   }
 
   async #checkpointAll(hasStarts: boolean): Promise<void> {
@@ -383,44 +461,10 @@ export class LogManager {
    * from a torn tail (R10), so each moment that they are late is one in which it would be cut.
    */
   async #checkpoint(directory: LogDirectory, hasStarts: boolean): Promise<void> {
-    await this.#guard(directory, async () => {
-      await directory.writeCheckpoint(
-        "replication-offset-checkpoint",
-        (log, topic, partitionIndex) =>
-          this.#highWatermarks(topic, partitionIndex) ?? log.safeEndOffset,
-      );
-      await directory.writeCheckpoint(
-        "recovery-point-offset-checkpoint",
-        (log) => log.flushedEndOffset,
-      );
-      if (!hasStarts) return;
-      await directory.writeCheckpoint("log-start-offset-checkpoint", (log) =>
-        log.logStartOffset > 0 ? log.logStartOffset : null,
-      );
+    await this.#health.guard(directory, async () => {
+      await directory.writeCheckpoints(this.#highWatermarks);
+      if (hasStarts) await directory.writeLogStarts();
     });
-  }
-
-  /** null when the directory is, or by this goes, offline. */
-  async #guard<T>(directory: LogDirectory, task: () => Promise<T>): Promise<T | null> {
-    if (directory.failure !== null) return null;
-    try {
-      return await task();
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      this.#failed(directory, error);
-      return null;
-    }
-  }
-
-  #failed(directory: LogDirectory, error: DiskError): void {
-    if (directory.failure !== null || HARMLESS_CODES.has(error.code)) return;
-    directory.failure = error;
-    this.#dependencies.logger.error(
-      { directory: directory.path, error },
-      "the log directory is offline: a failed write or sync is final; check the disk, then restart",
-    );
-    for (const log of directory.logs.values()) log.fail(error);
-    this.#onOffline(directory.path, error);
   }
 
   /** Runs the task when what goes on with the partition is over. */
@@ -438,7 +482,7 @@ export class LogManager {
 }
 
 function offline(directory: LogDirectory): KafkaError {
-  const reason = directory.failure?.message ?? "it was refused";
+  const reason = directory.failure?.message ?? directory.fullness?.message ?? "it was refused";
   return new KafkaError(
     "KAFKA_STORAGE_ERROR",
     `log directory ${directory.path} cannot be used: ${reason}`,

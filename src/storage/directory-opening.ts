@@ -1,0 +1,84 @@
+import { must } from "../base/assert.ts";
+import { type Random, randomUuid } from "../base/random.ts";
+import { asDirectoryError, DirectoryError } from "./directory-error.ts";
+import type { Limiter } from "./limiter.ts";
+import { LogDirectory, type LogDirectoryDependencies } from "./log-directory.ts";
+
+/** One of log.dirs that could not be used at the start: nothing in it is served. */
+export interface UnusableDirectory {
+  readonly path: string;
+  readonly error: DirectoryError;
+}
+
+export interface OpenedDirectories {
+  readonly clusterId: string;
+  /** Locked, this node's, and read. In the order of log.dirs. */
+  readonly usable: readonly LogDirectory[];
+  readonly unusable: readonly UnusableDirectory[];
+}
+
+export interface DirectoryOpeningOptions {
+  readonly logDirs: readonly string[];
+  readonly nodeId: number;
+  readonly clusterId: string | null;
+}
+
+/**
+ * Locks the directories, makes new ones this node's, and reads what is in them. One that the disk
+ * refuses is left out and named, as in Kafka, except for the first: the metadata lies there. One that
+ * is another's is a mistake of the settings. Throws DirectoryError; nothing stays locked then.
+ */
+export async function openDirectories(
+  dependencies: LogDirectoryDependencies & { readonly random: Random; readonly limiter: Limiter },
+  options: DirectoryOpeningOptions,
+): Promise<OpenedDirectories> {
+  const locked: LogDirectory[] = [];
+  const unusable: UnusableDirectory[] = [];
+  const first = must(options.logDirs[0], "there is a log directory");
+  /** Runs one step of a directory's opening; false: the directory cannot be used. */
+  const attempt = async (path: string, step: () => Promise<void>): Promise<boolean> => {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      const refusal = asDirectoryError(path, error);
+      const isSkipped = refusal instanceof DirectoryError && refusal.code === "NOT_WRITABLE";
+      if (!isSkipped || path === first) throw refusal;
+      unusable.push({ path, error: refusal });
+      dependencies.logger.error(
+        { directory: path, error: refusal },
+        "the log directory is offline, and the partitions in it: it could not be opened; the " +
+          "others are served; check the disk, then restart",
+      );
+      return false;
+    }
+  };
+  try {
+    for (const path of options.logDirs) {
+      await attempt(path, async () => {
+        locked.push(await LogDirectory.open(dependencies, path));
+      });
+    }
+    const found = locked.find((directory) => directory.clusterId !== null)?.clusterId;
+    const clusterId = options.clusterId ?? found ?? randomUuid(dependencies.random);
+    for (const directory of locked) directory.checkOwner(options.nodeId, clusterId);
+    const usable: LogDirectory[] = [];
+    for (const directory of [...locked]) {
+      const isUsable = await attempt(directory.path, async () => {
+        await directory.format(options.nodeId, clusterId);
+        await directory.load(dependencies.limiter);
+      });
+      if (isUsable) usable.push(directory);
+      else await release(locked, directory);
+    }
+    return { clusterId, usable, unusable };
+  } catch (error) {
+    for (const directory of locked) await directory.unlock();
+    throw error;
+  }
+}
+
+async function release(locked: LogDirectory[], directory: LogDirectory): Promise<void> {
+  locked.splice(locked.indexOf(directory), 1);
+  await directory.unlock();
+}

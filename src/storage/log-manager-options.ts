@@ -1,0 +1,45 @@
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import type { Uuid } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import type { TimerQueue } from "../base/timer-queue.ts";
+
+export interface LogManagerDependencies {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly timers: TimerQueue;
+}
+
+export interface LogManagerOptions {
+  readonly logDirs: readonly string[];
+  readonly nodeId: number;
+  /** null: keep the directories' own, or make one. */
+  readonly clusterId: string | null;
+  /** log.flush.offset.checkpoint.interval.ms; default 60000. */
+  readonly checkpointIntervalMs?: number;
+  /** replica.high.watermark.checkpoint.interval.ms; default 5000. */
+  readonly highWatermarkCheckpointIntervalMs?: number;
+  /** producer.id.expiration.ms; default 86400000. */
+  readonly producerIdExpirationMs?: number;
+  /** holdfast.tail.cache.bytes; default 0: none. */
+  readonly tailCacheBytes?: number;
+  /** How many files this process may open; default: enough. */
+  readonly maxOpenFiles?: number;
+}
+
+export interface PartitionId {
+  readonly topic: string;
+  readonly partitionIndex: number;
+  readonly topicId: Uuid;
+}
+
+export interface LogDirectoryState {
+  readonly path: string;
+  /** null: it could not be read at the start. */
+  readonly directoryId: Uuid | null;
+  /** Whether its partitions are served. A full one is online: what fits is served. */
+  readonly isOnline: boolean;
+}
