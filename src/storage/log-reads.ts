@@ -17,6 +17,7 @@ export interface ReadableLog {
   readonly logStartOffset: number;
   readonly logEndOffset: number;
   readonly writtenEndOffset: number;
+  leaderEpochAt(offset: number): number;
   /** Throws KafkaError KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER. */
   refuseUnlessUsable(): void;
 }
@@ -46,9 +47,18 @@ export class LogReads {
       if (isEmpty) return { records: NO_BYTES, nextOffset: offset };
       const cached = this.#tail.read({ offset, limitOffset, maxBytes, minOneBatch });
       if (cached !== null) return cached;
-      for (const segment of this.#log.segments.from(offset)) {
+      const segments = this.#log.segments.from(offset);
+      for (const [index, segment] of segments.entries()) {
         if (segment.baseOffset >= limitOffset) break;
-        const found = await readSegment(segment, { offset, limitOffset, maxBytes, minOneBatch });
+        const found = await readSegment(
+          segment,
+          { offset, limitOffset, maxBytes, minOneBatch },
+          {
+            pool: this.#tail.readPool,
+            endOffset: () => segments[index + 1]?.baseOffset ?? this.#log.logEndOffset,
+            leaderEpochAt: (baseOffset) => this.#log.leaderEpochAt(baseOffset),
+          },
+        );
         if (found !== null) return found;
       }
       return { records: NO_BYTES, nextOffset: offset };

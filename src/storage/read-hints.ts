@@ -22,4 +22,8 @@ export class ReadHints {
   get(offset: number): number | undefined {
     return this.#positions.get(offset);
   }
+
+  clear(): void {
+    this.#positions.clear();
+  }
 }

@@ -1,20 +1,14 @@
-import type { DiskFile } from "../base/disk.ts";
+import type { BufferPool } from "../base/buffer-pool.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import {
-  BATCH_OVERHEAD,
-  batchBaseOffset,
-  batchLastOffset,
-  batchLastOffsetDelta,
-  batchMagic,
-  batchNextOffset,
-  batchSizeBytes,
-  MAGIC_V2,
-} from "../protocol/records/batch.ts";
+import { BatchReader, type BatchRange, MisplacedError } from "./batch-reader.ts";
 import type { LogReadResult } from "./log-config.ts";
-import type { Segment } from "./segment.ts";
+import type { Segment, SegmentView } from "./segment.ts";
 
 /** How much may lie between an index entry and the batch that is looked for, beside its interval. */
 const SLACK_BYTES = 16 * 1024;
+
+/** A read of more takes the event loop too long: every checksum is computed. */
+const MAX_READ_BYTES = 4 * 1024 * 1024;
 
 export interface SegmentReadOptions {
   readonly offset: number;
@@ -24,56 +18,89 @@ export interface SegmentReadOptions {
   readonly minOneBatch: boolean;
 }
 
-/** A header that cannot be right, or does not follow from the index: no batch begins there. */
-class MisplacedError extends Error {
-  override readonly name = "MisplacedError";
+/** What a reader must know of the log around the segment. */
+export interface SegmentReadContext {
+  readonly pool: BufferPool;
+  /** Where the next segment begins, or the log ends now. */
+  readonly endOffset: () => number;
+  /** Of the batch that begins at the offset; -1: not known. */
+  readonly leaderEpochAt: (offset: number) => number;
 }
 
 /**
  * Whole batches of one segment from the one that holds `offset` on (or the first after it), in one
- * large read where the index is right. null: the segment ends before. The headers' sanity is checked,
- * and that an index entry leads to its batch; if not, the index is made anew, once. The checksums of
- * what is read from disk are not checked yet (R10 asks for it; the clients do it meanwhile).
- * Throws KafkaError CORRUPT_MESSAGE, DiskError.
+ * large read where the index is right; null: the segment ends before. Every batch has passed its checks
+ * (R10). Where something is wrong, the indexes are made anew, once: that tells damaged batches from
+ * misleading entries, and the segment remembers what is damaged.
+ * Throws KafkaError CORRUPT_MESSAGE for what is, with the batches before and after it served; DiskError.
  */
 export async function readSegment(
   segment: Segment,
   options: SegmentReadOptions,
+  context: SegmentReadContext,
 ): Promise<LogReadResult | null> {
+  refuseDamaged(segment, options.offset);
   try {
-    return await locateAndRead(segment, options);
+    return await locateAndRead(segment, options, context);
   } catch (error) {
     if (!(error instanceof MisplacedError)) throw error;
   }
+  segment.hints.clear();
   await segment.rebuildIndexes();
+  refuseDamaged(segment, options.offset);
   try {
-    return await locateAndRead(segment, options);
+    return await locateAndRead(segment, options, context);
   } catch (error) {
     if (!(error instanceof MisplacedError)) throw error;
-    throw new KafkaError("CORRUPT_MESSAGE", `${segment.path(".log")}: ${error.message}`, {
-      cause: error,
+    const { position, message: reason } = error;
+    // So that the next read of it does not look through the whole segment again.
+    const { offset } = options;
+    segment.damage.add({
+      ...{ position, endPosition: position + 1 },
+      ...{ offset, endOffset: offset + 1 },
+      reason,
     });
+    throw corrupt(segment, offset, position, reason, error);
   }
+}
+
+function refuseDamaged(segment: Segment, offset: number): void {
+  const stretch = segment.damage.at(offset);
+  if (stretch !== null) throw corrupt(segment, offset, stretch.position, stretch.reason);
+}
+
+function corrupt(
+  segment: Segment,
+  offset: number,
+  position: number,
+  reason: string,
+  cause?: Error,
+): KafkaError {
+  const place = `${segment.path(".log")} is damaged at position ${position}`;
+  return new KafkaError("CORRUPT_MESSAGE", `${place}, where offset ${offset} belongs: ${reason}`, {
+    cause,
+  });
 }
 
 async function locateAndRead(
   segment: Segment,
   options: SegmentReadOptions,
+  context: SegmentReadContext,
 ): Promise<LogReadResult | null> {
-  return await segment.use(async ({ file, indexes }) => {
-    const endPosition = segment.writtenBytes;
-    const hint = segment.hints.get(options.offset);
-    const entry = hint === undefined ? indexes.offsets.floor(options.offset) : null;
-    const reader = new BatchReader(file, hint ?? entry?.position ?? 0, endPosition);
-    const slackBytes = hint === undefined ? segment.indexIntervalBytes + SLACK_BYTES : 0;
-    await reader.fill(options.maxBytes + slackBytes);
-    if (entry !== null) reader.expect(entry.offset);
-    if (!(await reader.findOffset(options.offset, options.maxBytes))) return null;
-    const result = await takeBatches(reader, options);
-    if (result.records.length > 0) {
-      segment.hints.put(result.nextOffset, reader.position);
+  return await segment.use(async (view) => {
+    const { range, entryOffset, slackBytes } = locate(segment, view, options.offset, context);
+    const maxBytes = Math.min(Math.max(options.maxBytes, 0), MAX_READ_BYTES);
+    const reader = new BatchReader(view.file, context.pool, range);
+    try {
+      await reader.fill(maxBytes + slackBytes);
+      if (entryOffset !== null) reader.expect(entryOffset);
+      if (!(await reader.findOffset(options.offset, maxBytes))) return null;
+      const result = await takeBatches(reader, { ...options, maxBytes });
+      if (result.records.length > 0) segment.hints.put(result.nextOffset, reader.position);
+      return result;
+    } finally {
+      reader.release();
     }
-    return result;
   });
 }
 
@@ -90,110 +117,48 @@ async function takeBatches(
   return reader.take(options.limitOffset, options.maxBytes);
 }
 
-/** Goes from header to header through a file that is read in large pieces. */
-class BatchReader {
-  readonly #file: DiskFile;
-  readonly #endPosition: number;
-  #bytes = Buffer.alloc(0);
-  /** Where `#bytes` begins in the file, and where in it the current batch begins. */
-  #start: number;
-  #at = 0;
-  #lastOffset = -1;
+interface Location {
+  readonly range: BatchRange;
+  /** Last offset of the batch at the range's position, by the index; null: not known. */
+  readonly entryOffset: number | null;
+  /** Bytes that may lie between there and the batch that is looked for. */
+  readonly slackBytes: number;
+}
 
-  constructor(file: DiskFile, position: number, endPosition: number) {
-    this.#file = file;
-    this.#start = position;
-    this.#endPosition = endPosition;
+/** Where to begin to read, and where the next damaged stretch, or the file, ends it. */
+function locate(
+  segment: Segment,
+  { indexes }: SegmentView,
+  offset: number,
+  context: SegmentReadContext,
+): Location {
+  const range = goodRange(segment, offset, context);
+  const hint = segment.hints.get(offset);
+  if (hint !== undefined) {
+    return { range: { ...range, position: hint, offset }, entryOffset: null, slackBytes: 0 };
   }
+  const slackBytes = segment.indexIntervalBytes + SLACK_BYTES;
+  const entry = indexes.offsets.floor(offset);
+  if (entry === null || entry.position <= range.position) {
+    return { range, entryOffset: null, slackBytes };
+  }
+  const { position, offset: entryOffset } = entry;
+  return { range: { ...range, position }, entryOffset, slackBytes };
+}
 
-  /** Of the current batch. */
-  get position(): number {
-    return this.#start + this.#at;
-  }
-
-  get hasBatch(): boolean {
-    return this.position < this.#endPosition;
-  }
-
-  get sizeBytes(): number {
-    return batchSizeBytes(this.#bytes, this.#at);
-  }
-
-  get lastOffset(): number {
-    return batchLastOffset(this.#bytes, this.#at);
-  }
-
-  /** Makes sure that so many bytes from the current batch on are in memory, if the file has them. */
-  async fill(byteCount: number): Promise<void> {
-    const wantedBytes = Math.min(
-      Math.max(byteCount, BATCH_OVERHEAD),
-      this.#endPosition - this.position,
-    );
-    if (this.#bytes.length - this.#at < wantedBytes) {
-      const bytes = Buffer.allocUnsafe(wantedBytes);
-      const readBytes = await this.#file.read(bytes, this.position);
-      this.#start = this.position;
-      this.#at = 0;
-      this.#bytes = bytes.subarray(0, readBytes);
-    }
-    if (this.hasBatch) this.#check();
-  }
-
-  /** Goes to the next batch; reads so many bytes there when it is not in memory. */
-  async next(byteCount: number): Promise<void> {
-    this.#lastOffset = this.lastOffset;
-    this.#at += this.sizeBytes;
-    if (this.#bytes.length - this.#at < BATCH_OVERHEAD) await this.fill(byteCount);
-    else if (this.hasBatch) this.#check();
-  }
-
-  /** The current batch is the one that an index entry speaks of. */
-  expect(lastOffset: number): void {
-    if (this.hasBatch && this.lastOffset === lastOffset) return;
-    throw new MisplacedError("an index entry does not lead to its batch");
-  }
-
-  /** Goes to the batch that holds the offset, or the first one after it; false: there is none. */
-  async findOffset(offset: number, byteCount: number): Promise<boolean> {
-    while (this.hasBatch && this.lastOffset < offset) await this.next(byteCount);
-    return this.hasBatch;
-  }
-
-  /** The batches in memory from the current one on, the first in any case; stands after them then. */
-  take(limitOffset: number, maxBytes: number): LogReadResult {
-    const from = this.#at;
-    let nextOffset = batchNextOffset(this.#bytes, from);
-    let end = from + this.sizeBytes;
-    while (this.#bytes.length - end >= BATCH_OVERHEAD) {
-      this.#lastOffset = nextOffset - 1;
-      this.#at = end;
-      // What follows is the next read's matter: the batches before are good.
-      if (this.#damage() !== null) break;
-      const nextEnd = end + this.sizeBytes;
-      if (nextEnd > this.#bytes.length || nextEnd - from > maxBytes) break;
-      if (this.lastOffset >= limitOffset) break;
-      nextOffset = batchNextOffset(this.#bytes, end);
-      end = nextEnd;
-    }
-    this.#at = end;
-    return { records: this.#bytes.subarray(from, end), nextOffset };
-  }
-
-  #check(): void {
-    const damage = this.#damage();
-    if (damage !== null) throw new MisplacedError(damage);
-  }
-
-  #damage(): string | null {
-    const bytes = this.#bytes;
-    const at = this.#at;
-    const sizeBytes = bytes.length - at >= BATCH_OVERHEAD ? batchSizeBytes(bytes, at) : 0;
-    if (sizeBytes < BATCH_OVERHEAD || this.position + sizeBytes > this.#endPosition) {
-      return `the batch at position ${this.position} has no possible length`;
-    }
-    const isOrdered =
-      batchBaseOffset(bytes, at) > this.#lastOffset && batchLastOffsetDelta(bytes, at) >= 0;
-    if (batchMagic(bytes, at) === MAGIC_V2 && isOrdered) return null;
-    return `there is no batch at position ${this.position}`;
-  }
+/** What lies between the damaged stretches before and behind the offset. */
+function goodRange(
+  segment: Segment,
+  offset: number,
+  { endOffset, leaderEpochAt }: SegmentReadContext,
+): BatchRange {
+  const before = segment.damage.all.findLast((stretch) => stretch.endOffset <= offset);
+  const after = segment.damage.all.find((stretch) => stretch.offset > offset);
+  return {
+    position: before?.endPosition ?? 0,
+    offset: before?.endOffset ?? segment.baseOffset,
+    endPosition: after?.position ?? segment.writtenBytes,
+    endOffset: after?.offset ?? endOffset(),
+    leaderEpochAt,
+  };
 }

@@ -1,10 +1,14 @@
 import { assert } from "../base/assert.ts";
+import { BufferPool } from "../base/buffer-pool.ts";
 import { batchBaseOffset } from "../protocol/records/batch.ts";
 import type { LogReadResult } from "./log-config.ts";
 import type { SegmentReadOptions } from "./segment-reader.ts";
 
 /** The unit that partitions take and give up; a larger batch gets one of its own size. */
 export const SLAB_BYTES = 1024 * 1024;
+
+/** Memory of reads that waits for the next ones. */
+const MAX_FREE_READ_BYTES = 16 * 1024 * 1024;
 
 /** Partitions that are asked to give up a slab before a batch is left out of the cache. */
 const MAX_ASKED = 8;
@@ -31,6 +35,8 @@ interface Slab {
  * least recently used gives up its oldest slab first.
  */
 export class TailCache {
+  /** For what is not in the cache and is read from files. */
+  readonly readPool = new BufferPool({ maxFreeBytes: MAX_FREE_READ_BYTES });
   readonly #capacityBytes: number;
   /** Slabs of the tails, and free ones. What was given up while it was read is the reader's charge. */
   #heldBytes = 0;
@@ -162,6 +168,10 @@ export class LogTail {
       nextOffset: slab.endOffsets[count - 1] ?? offset,
       release: this.#lend(slab),
     };
+  }
+
+  get readPool(): BufferPool {
+    return this.#cache.readPool;
   }
 
   /** Forgets all: what is cached may not be the log's any more, or the log is closed. */
