@@ -34,10 +34,7 @@ export interface ScanOptions {
   readonly endOffset?: number;
   /** A batch that begins below this offset ends below it: the durable point is the end of a batch. */
   readonly borderOffset?: number;
-  /**
-   * A gap between two batches is damage if it reaches beyond this offset: only compaction leaves gaps,
-   * and only below the recovery point.
-   */
+  /** A gap before the last batch of the file is damage if it reaches beyond this offset. */
   readonly gaplessFrom?: number;
   /** The leader epoch of a batch that begins there, for certain; -1: not known. */
   readonly epochAt?: (baseOffset: number) => number;
@@ -132,15 +129,13 @@ function batchDamage(
   before: Before,
   options: ScanOptions,
 ): string | null {
-  const { checksCrc, gaplessFrom = Infinity } = options;
   if (batchMagic(bytes, at) !== MAGIC_V2) return "the format of a batch is not 2";
   if (batchLastOffsetDelta(bytes, at) < 0) return "a batch ends before it begins";
   const baseOffset = batchBaseOffset(bytes, at);
   if (baseOffset < before.nextOffset) return "the offsets of batches do not rise";
-  if (baseOffset > Math.max(before.nextOffset, gaplessFrom)) return "offsets are missing";
   const lastOffset = batchLastOffset(bytes, at);
   if (isBeyond(baseOffset, lastOffset, options)) return "a batch reaches beyond its place";
-  if (checksCrc && !isBatchCrcValid(bytes, at)) return "the checksum of a batch is wrong";
+  if (options.checksCrc && !isBatchCrcValid(bytes, at)) return "the checksum of a batch is wrong";
   return epochDamage(batchLeaderEpoch(bytes, at), baseOffset, before, options);
 }
 
@@ -166,17 +161,20 @@ function isBeyond(baseOffset: number, lastOffset: number, options: ScanOptions):
 }
 
 /**
- * Only compaction leaves a gap before a batch; else its base offset, which no checksum covers, has been
- * changed, and the next batch contradicts it.
+ * Only compaction leaves a gap before a batch. Otherwise its base offset has been changed, which no
+ * checksum covers: the next batch contradicts it.
  */
 async function gapDamage(
   source: BatchSource,
   position: number,
-  { endPosition }: ScanOptions,
+  { endPosition, gaplessFrom = Infinity }: ScanOptions,
 ): Promise<string | null> {
   const sizeBytes = batchSizeBytes(source.bytes, position - source.start);
   const hasNext = position + sizeBytes + BATCH_OVERHEAD <= endPosition;
-  if (!hasNext || !(await source.moveTo(position, sizeBytes + BATCH_OVERHEAD))) return null;
+  if (!hasNext || !(await source.moveTo(position, sizeBytes + BATCH_OVERHEAD))) {
+    const isGap = batchBaseOffset(source.bytes, position - source.start) > gaplessFrom;
+    return isGap ? "offsets are missing" : null;
+  }
   const { bytes } = source;
   const at = position - source.start;
   const nextAt = at + sizeBytes;

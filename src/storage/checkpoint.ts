@@ -76,6 +76,11 @@ function checksumOf(text: string): string {
   return bits.replaceAll("0", ZERO_BIT).replaceAll("1", ONE_BIT);
 }
 
+/** Whether a checkpoint that was decoded had a checksum. */
+export function hasChecksum(bytes: Buffer): boolean {
+  return /[ \t]\n$/.test(bytes.toString("utf8"));
+}
+
 /** The text without its checksum. A file that Kafka has written, without one, is taken as it is. */
 function checked(bytes: Buffer): string {
   const text = bytes.toString("utf8");

@@ -1,11 +1,12 @@
-import { DiskError, type DiskFile } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
+import type { DiskFile } from "../base/disk.ts";
 import { BATCH_OVERHEAD, batchSizeBytes, isBatchCrcValid } from "../protocol/records/batch.ts";
+import type { DamagedStretch } from "./segment-damage.ts";
 import type { SegmentIndexes } from "./segment-indexes.ts";
 import type { TxnIndex } from "./txn-index.ts";
 
-/** Where the good part of a log ends before its files do. */
-export interface Damage {
+/** Where a log ends before its files do, at or above its durable point. */
+export interface Cut {
   /** The offset that should have come next. */
   readonly offset: number;
   readonly reason: string;
@@ -17,16 +18,20 @@ export interface Damage {
 
 /** How far behind a damaged batch another one is looked for. */
 const MAX_LOOK_BYTES = 8 * 1024 * 1024;
+/** How many damaged stretches one line of the log names. */
+const MAX_NAMED = 20;
 
 export interface ScannedSegment {
   readonly baseOffset: number;
   readonly file: DiskFile;
   readonly indexes: SegmentIndexes;
   readonly txns: TxnIndex;
-  /** Of the good batches. */
+  /** Up to where the file is kept. */
   readonly sizeBytes: number;
   readonly fileBytes: number;
-  readonly nextOffset: number;
+  nextOffset: number;
+  /** Damage below the durable point, ascending; kept as it is (R10). */
+  readonly stretches: DamagedStretch[];
 }
 
 export interface RecoveryFacts {
@@ -38,11 +43,10 @@ export interface RecoveryFacts {
 /** Says what is cut off and why, before it is. A torn tail is usual; data behind it is not. */
 export async function reportCut(
   logger: Logger,
-  damage: Damage,
+  { segment, reason }: Cut,
   removedSegments: readonly number[],
   facts: RecoveryFacts,
 ): Promise<void> {
-  const { segment, reason } = damage;
   const cutBytes = segment === null ? 0 : segment.fileBytes - segment.sizeBytes;
   const isFollowed = segment !== null && (await isFollowedByBatch(segment));
   logger.warn(
@@ -53,24 +57,22 @@ export async function reportCut(
   );
 }
 
-/** Damage below the durable point is nobody's torn tail (S4, S16): says what to do, changes nothing. */
+/** Damage below the durable point is nobody's torn tail (S4, S16): it is kept, and said. */
 export function reportDamage(
   logger: Logger,
-  damage: Damage | null,
+  segments: readonly ScannedSegment[],
   facts: RecoveryFacts,
-): DiskError {
-  const place =
-    damage === null || damage.segment === null
-      ? {}
-      : { segment: damage.segment.file.path, position: damage.segment.sizeBytes };
-  const reason = damage?.reason ?? "the log is shorter than what was flushed";
-  logger.error(
-    { ...facts, ...place, reason },
-    "the log is damaged below its durable point and stays offline, nothing was changed; restore the " +
-      "files, or remove the partition's line from recovery-point-offset-checkpoint to accept the " +
-      "loss of all from the damage on",
+): void {
+  const damaged = segments.flatMap(({ file, stretches }) =>
+    stretches.map((stretch) => ({ file: file.path, ...stretch })),
   );
-  return new DiskError("EUCLEAN", facts.directory, "recover");
+  if (damaged.length === 0) return;
+  logger.error(
+    { ...facts, damaged: damaged.slice(0, MAX_NAMED), damagedCount: damaged.length },
+    "the log is damaged below its durable point: nothing of it was cut, reads of the offsets named " +
+      "are answered with CORRUPT_MESSAGE, all others are served; restore the files while the broker " +
+      "is stopped to get them back",
+  );
 }
 
 /** Whether a good batch lies behind the first bad one: then it was no torn tail, or a very odd one. */

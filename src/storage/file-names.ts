@@ -27,6 +27,11 @@ export function offsetOfFileName(name: string, suffix: SegmentSuffix): number | 
   return /^\d+$/.test(digits) && Number.isSafeInteger(offset) ? offset : null;
 }
 
+/** The directory that holds the file or directory. */
+export function parentDirectory(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
 export function partitionDirectoryName(topic: string, partitionIndex: number): string {
   return `${topic}-${partitionIndex}`;
 }

@@ -4,6 +4,7 @@ import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import type { DirectorySync } from "./directory-sync.ts";
+import type { RecoveryReport } from "./recovery-report.ts";
 import type { SegmentCache } from "./segment-cache.ts";
 import type { TailCache } from "./tail-cache.ts";
 
@@ -130,6 +131,8 @@ export interface LogDependencies {
   readonly segmentCache?: SegmentCache;
   /** Memory for the newest batches, bounded for all logs together. Default: none. */
   readonly tailCache?: TailCache;
+  /** Told of what recovery does, for all logs together. */
+  readonly recoveryReport?: RecoveryReport;
   /** Syncs of the directory above, shared with the other partitions in it. Default: its own. */
   readonly parentSync?: DirectorySync;
 }
@@ -142,6 +145,8 @@ export interface LogOptions {
   readonly isClean?: boolean;
   /** What is known to be durable: everything below this offset. Default 0. */
   readonly recoveryPoint?: number;
+  /** The cleaner has been up to here: segments below it may end before the next one begins. Default 0. */
+  readonly cleanedOffset?: number;
   /** The log start offset that was checkpointed. Default 0. */
   readonly logStartOffset?: number;
   /** Written to partition.metadata when the directory is made. */

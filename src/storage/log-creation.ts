@@ -28,7 +28,8 @@ export async function createLog(
       await file.close();
     }
   }
-  const startOffset = options.logStartOffset ?? 0;
+  // Offsets below the recovery point were given out once, even if nothing is left of them.
+  const startOffset = Math.max(options.logStartOffset ?? 0, options.recoveryPoint ?? 0);
   return {
     isNew: true,
     segments: [],
@@ -36,6 +37,5 @@ export async function createLog(
     producers: new ProducerState(),
     logEndOffset: startOffset,
     flushedEndOffset: startOffset,
-    failure: null,
   };
 }

@@ -1,7 +1,7 @@
 import type { Disk } from "../base/disk.ts";
 import { isNotFound } from "../base/disk.ts";
 import { readSmallFile, TEMPORARY_SUFFIX } from "./atomic-file.ts";
-import { DamagedFileError, decodeEpochCheckpoint } from "./checkpoint.ts";
+import { DamagedFileError, decodeEpochCheckpoint, hasChecksum } from "./checkpoint.ts";
 import {
   EPOCH_CHECKPOINT,
   offsetFileName,
@@ -21,6 +21,8 @@ export interface LogFiles {
   readonly snapshotOffsets: readonly number[];
   /** Left by a crash: temporary files, and indexes without their segment. */
   readonly strayNames: readonly string[];
+  /** Where the segments began whose indexes are stray. */
+  readonly strayIndexBases: readonly number[];
 }
 
 const INDEX_SUFFIXES: readonly SegmentSuffix[] = [".index", ".timeindex", ".txnindex"];
@@ -49,6 +51,7 @@ function classify(names: readonly string[]): LogFiles {
     segmentBases,
     snapshotOffsets: offsetsOf(names, ".snapshot").sort((a, b) => b - a),
     strayNames: names.filter(isStray),
+    strayIndexBases: offsetsOf(names, ".index").filter((offset) => !bases.has(offset)),
   };
 }
 
@@ -78,15 +81,22 @@ export async function removeSegmentFiles(
   }
 }
 
+export interface StoredEpochs {
+  readonly epochs: LeaderEpochs;
+  /** The file's checksum is right, so a batch that says otherwise is damaged. Kafka's have none. */
+  readonly isCertain: boolean;
+}
+
 /** The stored leader epochs, or null when the file is missing or damaged. Throws DiskError. */
 export async function loadLeaderEpochs(
   disk: Disk,
   directory: string,
-): Promise<LeaderEpochs | null> {
+): Promise<StoredEpochs | null> {
   const bytes = await readUnlessMissing(disk, `${directory}/${EPOCH_CHECKPOINT}`);
   if (bytes === null) return null;
   try {
-    return new LeaderEpochs(decodeEpochCheckpoint(bytes));
+    const epochs = new LeaderEpochs(decodeEpochCheckpoint(bytes));
+    return { epochs, isCertain: hasChecksum(bytes) };
   } catch (error) {
     if (error instanceof DamagedFileError) return null;
     throw error;

@@ -100,7 +100,7 @@ export class Log {
     this.#epochs = recovered.epochs;
     this.#producers = recovered.producers;
     this.#logEndOffset = recovered.logEndOffset;
-    const firstBase = recovered.segments[0]?.baseOffset ?? 0;
+    const firstBase = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
     this.#logStartOffset = Math.min(
       Math.max(options.logStartOffset ?? 0, firstBase),
       recovered.logEndOffset,
@@ -130,23 +130,23 @@ export class Log {
         config: options.config,
       },
     );
-    if (recovered.failure !== null) this.#writer.fail(recovered.failure);
   }
 
   /**
    * Opens the log in the directory, or makes it, and recovers what a crash has left: afterwards all
-   * that is below `logEndOffset` is durable. A log that is damaged where it was durable is opened
-   * with `failure` set and its files are left alone. Throws DiskError.
+   * that is below `logEndOffset` is durable. What is damaged where it was durable is left alone, and
+   * reads of it are refused (R10). Throws DiskError.
    */
   static async open(dependencies: LogDependencies, options: LogOptions): Promise<Log> {
     const { disk, clock, logger } = dependencies;
     const cache = dependencies.segmentCache ?? new SegmentCache(OWN_CACHE_COUNT);
-    const segmentDependencies = { disk, clock, logger, cache };
+    const report = dependencies.recoveryReport;
+    const segmentDependencies = { disk, clock, logger, cache, report };
     const recovered =
       (await recoverLog(segmentDependencies, options)) ??
       (await createLog(segmentDependencies, options));
     const log = new Log(dependencies, segmentDependencies, options, recovered);
-    if (recovered.flushedEndOffset < recovered.logEndOffset && recovered.failure === null) {
+    if (recovered.flushedEndOffset < recovered.logEndOffset) {
       await log.flush();
     }
     return log;

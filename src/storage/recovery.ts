@@ -1,5 +1,5 @@
 import { must } from "../base/assert.ts";
-import type { DiskError, DiskFile } from "../base/disk.ts";
+import type { DiskFile } from "../base/disk.ts";
 import {
   batchBaseOffset,
   batchLeaderEpoch,
@@ -10,8 +10,8 @@ import {
   MAGIC_V2,
 } from "../protocol/records/batch.ts";
 import { scanBatches } from "./batch-scanner.ts";
-import { type Damage, reportCut, reportDamage, type ScannedSegment } from "./damage.ts";
-import { offsetFileName } from "./file-names.ts";
+import { type Cut, reportCut, reportDamage, type ScannedSegment } from "./damage.ts";
+import { offsetFileName, parentDirectory } from "./file-names.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogOptions } from "./log-config.ts";
 import {
@@ -21,34 +21,35 @@ import {
   type LogFiles,
   removeFile,
   removeSegmentFiles,
+  type StoredEpochs,
   type StoredProducers,
 } from "./log-files.ts";
 import type { ProducerState } from "./producer-state.ts";
+import { scanSegments } from "./recovery-scan.ts";
+import { scanOverDamage } from "./resync.ts";
 import { Segment, type SegmentDependencies, type SegmentOptions } from "./segment.ts";
-import { loadIndexes, scanIndexes, type SegmentIndexes } from "./segment-indexes.ts";
+import { loadIndexes, type SegmentIndexes } from "./segment-indexes.ts";
+import { completeSwaps } from "./segment-swap.ts";
 import { loadTxnIndex } from "./segment-transactions.ts";
-import { TxnIndex } from "./txn-index.ts";
 
 /** What a log begins its life with. */
 export interface RecoveredLog {
   /** Whether the directory was made just now. */
   readonly isNew: boolean;
-  /** Ascending, without gaps in their names; the last one is active. Empty after a failure. */
+  /** Ascending; the last one is active. Empty when nothing was ever written. */
   readonly segments: Segment[];
   readonly epochs: LeaderEpochs;
   readonly producers: ProducerState;
   readonly logEndOffset: number;
   /** What is durable for certain. */
   readonly flushedEndOffset: number;
-  /** Set when the log is damaged where it was durable: it is left as it is (R10). */
-  readonly failure: DiskError | null;
 }
 
 /**
  * Finds out what an existing directory holds, and puts it in order (S3, S4, S6, S11, S16, S17); null
- * when there is no segment. After
- * a clean stop only the end of the last segment is looked at. Otherwise every batch from the segment
- * with the recovery point on is checked, and the log is cut where the first one is not whole. Every
+ * when there is no segment. After a clean stop only the end of the last segment is looked at. Otherwise
+ * every batch from the segment with the recovery point on is checked, and the log is cut where the first
+ * one at or above that point is not whole. What is damaged below it is kept and said (R10). Every
  * step may be repeated: a crash in between leaves a directory that the next recovery brings to the
  * same state. Throws DiskError when the disk fails.
  */
@@ -56,23 +57,27 @@ export async function recoverLog(
   dependencies: SegmentDependencies,
   options: LogOptions,
 ): Promise<RecoveredLog | null> {
-  const { disk } = dependencies;
-  const files = await listLogFiles(disk, options.directory);
-  if (files === null) return null;
-  for (const name of files.strayNames) await removeFile(disk, `${options.directory}/${name}`);
-  if (files.segmentBases.length === 0)
+  const { disk, logger, report } = dependencies;
+  const { directory } = options;
+  if ((await listLogFiles(disk, directory)) === null) return null;
+  await completeSwaps(dependencies, directory);
+  const files = must(await listLogFiles(disk, directory), "the directory is there");
+  reportMissing(logger, options, files);
+  for (const name of files.strayNames) await removeFile(disk, `${directory}/${name}`);
+  if (files.segmentBases.length === 0) {
     return await removeAllSnapshots(dependencies, options, files);
-  const epochs = await loadLeaderEpochs(disk, options.directory);
-  const recovery = new Recovery(dependencies, options, files);
-  if (options.isClean === true && epochs !== null) {
-    const found = await recovery.openClean(epochs);
-    if (found !== null) return found;
-    dependencies.logger.warn(
-      { directory: options.directory },
-      "the log does not end as a clean stop leaves it: it is scanned",
-    );
   }
-  return await recovery.scan(recovery.areEpochsWrong ? null : epochs);
+  const stored = await loadLeaderEpochs(disk, directory);
+  const recovery = new Recovery(dependencies, options, files);
+  if (options.isClean === true && stored !== null) {
+    const found = await recovery.openClean(stored);
+    if (found !== null) {
+      report?.opened(parentDirectory(directory), null);
+      return found;
+    }
+    logger.warn({ directory }, "the log does not end as a clean stop leaves it: it is scanned");
+  }
+  return await recovery.scan(recovery.areEpochsWrong ? null : stored);
 }
 
 /** Snapshots of a log that is not there must not be taken for those of its successor. */
@@ -107,16 +112,19 @@ class Recovery {
   }
 
   /** null: this is not what a clean stop leaves, or its indexes or epochs cannot be trusted. */
-  async openClean(epochs: LeaderEpochs): Promise<RecoveredLog | null> {
+  async openClean(stored: StoredEpochs): Promise<RecoveredLog | null> {
     const { disk } = this.#dependencies;
+    const { epochs } = stored;
     const baseOffset = must(this.#files.segmentBases.at(-1), "there is a segment");
     const file = await disk.open(this.#logPath(baseOffset));
-    const end = await this.#findEnd(file, baseOffset, epochs);
+    const end = await this.#findEnd(file, baseOffset, stored);
     if (end === null || end.logEndOffset < this.#recoveryPoint) {
       await file.close();
       return null;
     }
     epochs.truncateFromEnd(end.logEndOffset);
+    // From now on it has a checksum.
+    if (!stored.isCertain && epochs.entries.length > 0) epochs.markDirty();
     const producers = await this.#replayProducers(end.logEndOffset, Infinity);
     await this.#removeSnapshots(end.logEndOffset);
     const lastSegment = Segment.inactive(this.#dependencies, this.#segmentOptions(baseOffset));
@@ -134,7 +142,6 @@ class Recovery {
       producers: producers.state,
       logEndOffset: end.logEndOffset,
       flushedEndOffset: end.logEndOffset,
-      failure: null,
     };
   }
 
@@ -142,7 +149,7 @@ class Recovery {
   async #findEnd(
     file: DiskFile,
     baseOffset: number,
-    epochs: LeaderEpochs,
+    { epochs, isCertain }: StoredEpochs,
   ): Promise<{ logEndOffset: number; indexes: SegmentIndexes; sizeBytes: number } | null> {
     const { disk, clock } = this.#dependencies;
     const sizeBytes = await file.size();
@@ -163,6 +170,8 @@ class Recovery {
         minOffset: baseOffset,
         minLeaderEpoch: -1,
         checksCrc: true,
+        borderOffset: this.#recoveryPoint,
+        gaplessFrom: this.#recoveryPoint,
       },
       (bytes, at) => {
         leaderEpoch = batchLeaderEpoch(bytes, at);
@@ -170,8 +179,10 @@ class Recovery {
       },
     );
     if (scan.damage !== null) return null;
-    this.#areEpochsWrong = leaderEpoch !== epochs.latestEpoch;
-    if (this.#areEpochsWrong) return null;
+    if (leaderEpoch !== epochs.latestEpoch) {
+      this.#areEpochsWrong = !isCertain;
+      return null;
+    }
     const first = await readHeader(file, sizeBytes);
     indexes.resume(
       sizeBytes - (entry?.position ?? 0),
@@ -181,145 +192,130 @@ class Recovery {
   }
 
   /** Checks all that may not have been flushed; without stored epochs, all there is. */
-  async scan(stored: LeaderEpochs | null): Promise<RecoveredLog> {
+  async scan(stored: StoredEpochs | null): Promise<RecoveredLog> {
     const { segmentBases } = this.#files;
-    const { firstIndex, epochs } = await this.#chooseStart(stored);
+    const { firstIndex, epochs, isCertain } = await this.#chooseStart(stored);
     const firstBase = must(segmentBases[firstIndex], "there is a segment");
     const producers = await this.#replayProducers(firstBase, firstIndex);
-
-    const scanned: ScannedSegment[] = [];
-    const damage = await this.#scanSegments(firstIndex, epochs, producers, scanned);
-    const last = must(scanned.at(-1), "one segment at least was scanned");
-    const logEndOffset = last.nextOffset;
-    if (logEndOffset < this.#recoveryPoint) {
-      for (const { file } of scanned) await file.close();
-      const { directory } = this.#options;
-      const facts = { directory, logEndOffset, recoveryPoint: this.#recoveryPoint };
-      const failure = reportDamage(this.#dependencies.logger, damage, facts);
-      return {
-        isNew: false,
-        segments: [],
-        epochs,
-        producers: producers.state,
-        logEndOffset,
-        flushedEndOffset: 0,
-        failure,
-      };
-    }
-    await this.#cut(damage, logEndOffset);
-    for (const segment of scanned.slice(0, -1)) await this.#finish(segment);
-    const isFlushed = logEndOffset <= this.#recoveryPoint;
-    const active = Segment.reopened(this.#dependencies, this.#segmentOptions(last.baseOffset), {
-      ...last,
-      flushedBytes: isFlushed ? last.sizeBytes : 0,
+    const { segments, cut } = await scanSegments(this.#dependencies, this.#options, {
+      segmentBases,
+      firstIndex,
+      epochs,
+      areEpochsCertain: isCertain,
+      producers,
     });
+    const last = must(segments.at(-1), "one segment at least was scanned");
+    const logEndOffset = last.nextOffset;
+    await this.#say(segments, cut, logEndOffset);
+    await this.#cut(cut, logEndOffset);
     if (epochs.entries.length > 0) epochs.markDirty();
     return {
       isNew: false,
-      segments: [...this.#inactiveSegments(segmentBases.indexOf(last.baseOffset)), active],
+      segments: await this.#reopen(firstIndex, segments, logEndOffset),
       epochs,
       producers: producers.state,
       logEndOffset,
       flushedEndOffset: Math.min(this.#recoveryPoint, logEndOffset),
-      failure: null,
     };
   }
 
-  /** The segment that holds the recovery point, and the leader epochs that began before it. */
-  async #chooseStart(
-    stored: LeaderEpochs | null,
-  ): Promise<{ readonly firstIndex: number; readonly epochs: LeaderEpochs }> {
+  /** The segments of the log, the scanned ones with what is known of their damage. */
+  async #reopen(
+    firstIndex: number,
+    scanned: readonly ScannedSegment[],
+    logEndOffset: number,
+  ): Promise<Segment[]> {
+    const last = must(scanned.at(-1), "one segment at least was scanned");
+    const segments = this.#inactiveSegments(firstIndex);
+    for (const each of scanned) {
+      const options = this.#segmentOptions(each.baseOffset);
+      // Nothing is appended behind damage: where a batch begins there could not be told again.
+      const isActive = each === last && each.stretches.at(-1)?.endPosition !== each.sizeBytes;
+      if (!isActive) await this.#finish(each);
+      const flushedBytes = logEndOffset <= this.#recoveryPoint ? each.sizeBytes : 0;
+      const segment = isActive
+        ? Segment.reopened(this.#dependencies, options, { ...each, flushedBytes })
+        : Segment.inactive(this.#dependencies, options);
+      for (const stretch of each.stretches) segment.damage.add(stretch);
+      segments.push(segment);
+      if (each === last && !isActive) {
+        const next = this.#segmentOptions(logEndOffset);
+        segments.push(Segment.active(this.#dependencies, next));
+      }
+    }
+    return segments;
+  }
+
+  /** The segment that holds the recovery point, and the leader epochs that are known before the scan. */
+  async #chooseStart(stored: StoredEpochs | null): Promise<{
+    readonly firstIndex: number;
+    readonly epochs: LeaderEpochs;
+    readonly isCertain: boolean;
+  }> {
     const { segmentBases } = this.#files;
     const found = segmentBases.findLastIndex((base) => base <= this.#recoveryPoint);
     const firstIndex = Math.max(0, found);
     const firstBase = must(segmentBases[firstIndex], "there is a segment");
-    if (stored === null) return { firstIndex: 0, epochs: new LeaderEpochs() };
-    stored.truncateFromEnd(firstBase);
+    const fromStart = { firstIndex: 0, epochs: new LeaderEpochs(), isCertain: false };
+    if (stored === null) return fromStart;
+    const { epochs, isCertain } = stored;
+    epochs.truncateFromEnd(isCertain ? Math.max(firstBase, this.#recoveryPoint) : firstBase);
+    if (isCertain) return { firstIndex, epochs, isCertain };
     const file = await this.#dependencies.disk.open(this.#logPath(firstBase));
     try {
       const first = await readHeader(file, await file.size());
-      // A flipped digit in the file must not make good batches look damaged (E14).
-      const isBelow = first !== null && batchLeaderEpoch(first) < stored.latestEpoch;
-      if (!isBelow || !isBatchStart(first)) return { firstIndex, epochs: stored };
+      // A wrong digit in the file must not make good batches look damaged (E14).
+      const isBelow = first !== null && batchLeaderEpoch(first) < epochs.latestEpoch;
+      return isBelow && isBatchStart(first) ? fromStart : { firstIndex, epochs, isCertain };
     } finally {
       await file.close();
     }
-    return { firstIndex: 0, epochs: new LeaderEpochs() };
   }
 
-  /** Fills `scanned`, epochs and producers from the segments on, up to the first damage. */
-  async #scanSegments(
-    firstIndex: number,
-    epochs: LeaderEpochs,
-    producers: StoredProducers,
-    scanned: ScannedSegment[],
-  ): Promise<Damage | null> {
-    const { clock } = this.#dependencies;
-    const { segmentBases } = this.#files;
-    for (let index = firstIndex; index < segmentBases.length; index += 1) {
-      const baseOffset = must(segmentBases[index], "the index is in range");
-      const before = scanned.at(-1);
-      // A compacted segment may end early, but compaction only touches what is durable.
-      if (before !== undefined && before.nextOffset !== baseOffset) {
-        const isCompacted = before.nextOffset < baseOffset && baseOffset <= this.#recoveryPoint;
-        if (!isCompacted) {
-          const reason = "the next segment begins at another offset";
-          return { offset: before.nextOffset, reason, segment: null, nextIndex: index };
-        }
-      }
-      const file = await this.#dependencies.disk.open(this.#logPath(baseOffset));
-      const fileBytes = await file.size();
-      const nowMs = clock.nowMs();
-      const txns = new TxnIndex([]);
-      const { indexes, scan } = await scanIndexes(
-        { file, clock },
-        {
-          baseOffset,
-          endPosition: fileBytes,
-          intervalBytes: this.#options.config.indexIntervalBytes,
-          minLeaderEpoch: epochs.latestEpoch,
-          gaplessFrom: this.#recoveryPoint,
-          checksCrc: true,
-        },
-        (bytes, at) => {
-          const offset = batchBaseOffset(bytes, at);
-          epochs.assign(batchLeaderEpoch(bytes, at), offset);
-          if (offset < producers.offset) return "go on";
-          const completed = producers.state.update(bytes, at, nowMs);
-          if (completed?.isAborted === true) txns.add(completed);
-          return "go on";
-        },
-      );
-      const { endPosition: sizeBytes, nextOffset } = scan;
-      const segment = { baseOffset, file, indexes, txns, sizeBytes, fileBytes, nextOffset };
-      scanned.push(segment);
-      if (scan.damage !== null) {
-        return { offset: nextOffset, reason: scan.damage, segment, nextIndex: index + 1 };
-      }
+  async #say(
+    segments: readonly ScannedSegment[],
+    cut: Cut | null,
+    logEndOffset: number,
+  ): Promise<void> {
+    const { logger, report } = this.#dependencies;
+    const { directory } = this.#options;
+    const facts = { directory, logEndOffset, recoveryPoint: this.#recoveryPoint };
+    if (cut !== null) {
+      await reportCut(logger, cut, this.#files.segmentBases.slice(cut.nextIndex), facts);
     }
-    return null;
+    reportDamage(logger, segments, facts);
+    const outcome = {
+      scannedBytes: segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      cutBytes: segments.reduce((sum, each) => sum + each.fileBytes - each.sizeBytes, 0),
+      damagedStretches: segments.reduce((sum, { stretches }) => sum + stretches.length, 0),
+    };
+    logger.info(
+      {
+        ...facts,
+        ...outcome,
+        removedSegments: cut === null ? 0 : this.#files.segmentBases.length - cut.nextIndex,
+      },
+      "recovered a log",
+    );
+    report?.opened(parentDirectory(directory), outcome);
   }
 
   /** Removes what cannot be kept, so that no later power cut brings it back. */
-  async #cut(damage: Damage | null, logEndOffset: number): Promise<void> {
-    const { disk, logger } = this.#dependencies;
+  async #cut(cut: Cut | null, logEndOffset: number): Promise<void> {
+    const { disk } = this.#dependencies;
     const { directory } = this.#options;
-    const gone = damage === null ? [] : this.#files.segmentBases.slice(damage.nextIndex);
-    if (damage !== null) {
-      const facts = { directory, logEndOffset, recoveryPoint: this.#recoveryPoint };
-      await reportCut(logger, damage, gone, facts);
-    }
+    const gone = cut === null ? [] : this.#files.segmentBases.slice(cut.nextIndex);
     // Newest first: a crash in between leaves no gap that a later start would take for the end.
     for (const baseOffset of gone.toReversed()) {
       await removeSegmentFiles(disk, directory, baseOffset);
     }
     const hasRemoved = await this.#removeSnapshots(logEndOffset);
     if (gone.length > 0 || hasRemoved) await disk.syncDir(directory);
-    const cut = damage?.segment;
-    if (cut === null || cut === undefined) return;
-    await cut.file.truncate(cut.sizeBytes);
+    const segment = cut?.segment ?? null;
+    if (segment === null || segment.sizeBytes === segment.fileBytes) return;
+    await segment.file.truncate(segment.sizeBytes);
     // Before anything is appended: else a power cut could put the old tail behind new batches.
-    await cut.file.datasync();
+    await segment.file.datasync();
   }
 
   /** Makes a scanned segment that is not the last durable, with its new indexes, and closes it. */
@@ -349,7 +345,7 @@ class Recovery {
       if (producers.offset >= Math.min(endOffset, bases[index + 1] ?? Infinity)) continue;
       const file = await disk.open(this.#logPath(base));
       try {
-        await scanBatches(
+        await scanOverDamage(
           { file, clock },
           {
             startPosition: 0,
@@ -357,6 +353,7 @@ class Recovery {
             minOffset: base,
             minLeaderEpoch: -1,
             checksCrc: false,
+            durableOffset: bases[index + 1] ?? endOffset,
           },
           (bytes, at) => {
             if (batchBaseOffset(bytes, at) >= producers.offset) {
@@ -400,6 +397,28 @@ class Recovery {
 
   #logPath(baseOffset: number): string {
     return `${this.#options.directory}/${offsetFileName(baseOffset, ".log")}`;
+  }
+}
+
+/** Indexes without their log below the durable point: the log is missing, which only they can tell. */
+function reportMissing(
+  logger: SegmentDependencies["logger"],
+  { directory, recoveryPoint = 0, logStartOffset = 0 }: LogOptions,
+  { segmentBases, strayIndexBases }: LogFiles,
+): void {
+  const firstBase = Math.max(logStartOffset, segmentBases[0] ?? 0);
+  const missing = strayIndexBases.filter((base) => base > firstBase && base < recoveryPoint);
+  if (missing.length > 0) {
+    logger.error(
+      { directory, missingSegments: missing },
+      "segments are missing, with their records",
+    );
+  }
+  if (segmentBases.length === 0 && recoveryPoint > logStartOffset) {
+    logger.error(
+      { directory, logStartOffset, recoveryPoint },
+      "no segment is left of this log: it goes on where it ended, without its records",
+    );
   }
 }
 

@@ -27,7 +27,11 @@ export class DamagedStretches {
 
   /** One that overlaps or touches others takes them in. */
   add(stretch: DamagedStretch): void {
-    assert(stretch.position < stretch.endPosition, "a damaged stretch has bytes");
+    // One without bytes: its batches are missing.
+    assert(
+      stretch.position <= stretch.endPosition,
+      "a damaged stretch does not end before it begins",
+    );
     const apart = this.#stretches.filter(
       (one) => one.endPosition < stretch.position || one.position > stretch.endPosition,
     );

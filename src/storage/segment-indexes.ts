@@ -7,9 +7,10 @@ import {
   batchSizeBytes,
 } from "../protocol/records/batch.ts";
 import { readSmallFile } from "./atomic-file.ts";
-import { type BatchVisitor, scanBatches, type ScanResult } from "./batch-scanner.ts";
+import { type BatchVisitor, scanBatches, type ScanOptions } from "./batch-scanner.ts";
 import { DamagedFileError } from "./checkpoint.ts";
 import { OffsetIndex } from "./offset-index.ts";
+import { type KeepingScan, scanOverDamage } from "./resync.ts";
 import { TimeIndex, type TimestampOffset } from "./time-index.ts";
 
 /** How batches are looked at to check an index: few of them, by their headers. */
@@ -199,36 +200,40 @@ async function isLastTimeRight(
   return found.isRight;
 }
 
-export interface IndexScanOptions {
+export interface IndexScanOptions extends Partial<ScanOptions> {
   readonly baseOffset: number;
   readonly endPosition: number;
   readonly intervalBytes: number;
   readonly checksCrc: boolean;
-  /** Default: any. */
-  readonly minLeaderEpoch?: number;
-  /** As for `scanBatches`. */
-  readonly gaplessFrom?: number;
+  /** Damage below it is gone over, not the end (R10). Default: none is. */
+  readonly durableOffset?: number;
 }
 
-/** Makes the indexes from the batches; `visit` sees each as well. They end where the good batches end. */
+/**
+ * Makes the indexes from the batches; `visit` sees each as well. They end where the good batches end.
+ * The first batch behind a damaged stretch has an entry, so that readers find it. Throws DiskError.
+ */
 export async function scanIndexes(
   dependencies: { readonly file: DiskFile; readonly clock: Clock },
   options: IndexScanOptions,
   visit: BatchVisitor = () => "go on",
-): Promise<{ readonly indexes: SegmentIndexes; readonly scan: ScanResult }> {
+): Promise<{ readonly indexes: SegmentIndexes; readonly scan: KeepingScan }> {
   const indexes = SegmentIndexes.empty(options.baseOffset);
-  const scan = await scanBatches(
+  let endPosition = 0;
+  const scan = await scanOverDamage(
     dependencies,
     {
       startPosition: 0,
-      endPosition: options.endPosition,
       minOffset: options.baseOffset,
-      minLeaderEpoch: options.minLeaderEpoch ?? -1,
-      gaplessFrom: options.gaplessFrom ?? Infinity,
-      checksCrc: options.checksCrc,
+      minLeaderEpoch: -1,
+      durableOffset: -1,
+      readsAhead: true,
+      ...options,
     },
     (bytes, at, position) => {
-      indexes.note(bytes, at, position, options.intervalBytes);
+      const isBehindDamage = position > endPosition;
+      indexes.note(bytes, at, position, isBehindDamage ? -1 : options.intervalBytes);
+      endPosition = position + batchSizeBytes(bytes, at);
       return visit(bytes, at, position);
     },
   );

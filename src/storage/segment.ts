@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import { batchSizeBytes } from "../protocol/records/batch.ts";
 import { offsetFileName, type SegmentSuffix } from "./file-names.ts";
 import { ReadHints } from "./read-hints.ts";
+import type { RecoveryReport } from "./recovery-report.ts";
 import { DamagedStretches } from "./segment-damage.ts";
 import type { SegmentCache, Unloadable } from "./segment-cache.ts";
 import { loadTxnIndex } from "./segment-transactions.ts";
@@ -20,6 +21,8 @@ export interface SegmentDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly cache: SegmentCache;
+  /** Told of what recovery does. */
+  readonly report?: RecoveryReport | undefined;
 }
 
 export interface SegmentOptions {
