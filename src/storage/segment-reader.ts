@@ -46,7 +46,8 @@ export async function readSegment(
     if (!(error instanceof MisplacedError)) throw error;
   }
   segment.hints.clear();
-  await segment.rebuildIndexes();
+  const limits = { endOffset: context.endOffset(), epochAt: context.leaderEpochAt };
+  await segment.rebuildIndexes(limits);
   refuseDamaged(segment, options.offset);
   try {
     return await locateAndRead(segment, options, context);

@@ -39,6 +39,14 @@ export interface RollLimits {
   readonly segmentIndexBytes: number;
 }
 
+/** What the log knows of a segment's batches that no checksum covers. */
+export interface SegmentLimits {
+  /** Where the next segment begins, or what is written ends. */
+  readonly endOffset?: number;
+  /** Of a batch that begins at the offset; -1: not known. */
+  readonly epochAt?: (baseOffset: number) => number;
+}
+
 /** An open segment, as `use` lends it. */
 export interface SegmentView {
   readonly file: DiskFile;
@@ -280,8 +288,8 @@ export class Segment implements Unloadable {
    * Makes the indexes anew from the batches: what they said did not agree with what lies there (S9).
    * Throws DiskError.
    */
-  rebuildIndexes(): Promise<void> {
-    this.#rebuilding ??= this.#rebuild().finally(() => {
+  rebuildIndexes(limits: SegmentLimits = {}): Promise<void> {
+    this.#rebuilding ??= this.#rebuild(limits).finally(() => {
       this.#rebuilding = null;
     });
     return this.#rebuilding;
@@ -415,7 +423,7 @@ export class Segment implements Unloadable {
     }
   }
 
-  async #rebuild(): Promise<void> {
+  async #rebuild(limits: SegmentLimits): Promise<void> {
     const { clock, logger } = this.#dependencies;
     logger.warn({ segment: this.path(".log") }, "indexes do not fit their batches: made anew");
     await this.use(async ({ file, indexes: older }) => {
@@ -425,9 +433,12 @@ export class Segment implements Unloadable {
           baseOffset: this.baseOffset,
           endPosition: this.#writtenBytes,
           intervalBytes: this.indexIntervalBytes,
-          checksCrc: false,
+          checksCrc: true,
+          durableOffset: Infinity,
+          ...limits,
         },
       );
+      for (const stretch of scan.stretches) this.damage.add(stretch);
       indexes.addTail(older, scan.endPosition, scan.nextOffset);
       this.#indexes = indexes;
       if (this.#state === "inactive") await this.storeIndexes(true);
