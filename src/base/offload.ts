@@ -11,4 +11,6 @@ export interface Offload {
    * Throws KafkaError CORRUPT_MESSAGE when the data is damaged or would grow beyond the bound.
    */
   inflate(type: CompressionType, bytes: Buffer, maxBytes: number): Promise<Buffer>;
+  /** Packs the records part of a batch; `level` null: the codec's own default. */
+  deflate(type: CompressionType, bytes: Buffer, level: number | null): Promise<Buffer>;
 }

@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts";
 import type { Uuid } from "../base/ids.ts";
+import { Mailbox } from "../base/mailbox.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { Log, LogAppendResult, LogConfig } from "../storage/log.ts";
 import { AckQueue, type AckSource, type AckWaiter, type RequiredAcks } from "./delayed.ts";
@@ -71,6 +72,8 @@ export class Partition implements AckSource {
   #leaderEpochStartOffset: number;
   /** Invariant: logStartOffset <= highWatermark <= logEndOffset, and it never falls (S12, R-8). */
   #highWatermark: number;
+  /** Clients' batches that are not ready yet, and all that came after them. */
+  readonly #arrivals = new Mailbox();
   readonly #unexposed = new UnexposedBytes();
   #exposedBytes = 0;
   /** Wait for this replica's own safe position. */
@@ -174,17 +177,32 @@ export class Partition implements AckSource {
    * "duplicate" with its old offsets, and must wait for its ack as the first did (X2).
    */
   append(batch: Buffer, options: AppendOptions): LogAppendResult {
-    const refusal = this.refusal(-1);
-    if (refusal !== null) throw new KafkaError(refusal);
-    if (options.requiredAcks === -1 && !hasEnoughInsyncReplicas(this.#isrSizes)) {
-      throw new KafkaError("NOT_ENOUGH_REPLICAS");
-    }
+    this.#refuseUnlessAppendable(options);
     const result = this.log.append(batch, {
       leaderEpoch: this.#leadership.leaderEpoch,
       origin: options.origin,
     });
     if (result.kind === "appended") this.#unexposed.add(result.lastOffset + 1, batch.length);
     return result;
+  }
+
+  /**
+   * `append` of a batch that may have to be made ready first. Batches are appended in the order of the
+   * calls, however long one takes; at once when nothing has to be waited for. Throws (or rejects) as
+   * `append` and `prepare` do.
+   */
+  appendPrepared(
+    prepare: (config: LogConfig) => Buffer | Promise<Buffer>,
+    options: AppendOptions,
+  ): LogAppendResult | Promise<LogAppendResult> {
+    this.#refuseUnlessAppendable(options);
+    if (this.#arrivals.depth > 0) {
+      return this.#arrivals.run(async () => this.append(await prepare(this.#config.log), options));
+    }
+    const prepared = prepare(this.#config.log);
+    if (!(prepared instanceof Promise)) return this.append(prepared, options);
+    // Whether we still lead is looked at again when it is ready.
+    return this.#arrivals.run(async () => this.append(await prepared, options));
   }
 
   /**
@@ -264,6 +282,14 @@ export class Partition implements AckSource {
     if (!this.#isLeader) return;
     this.#isLeader = false;
     this.#end(new KafkaError("NOT_LEADER_OR_FOLLOWER"));
+  }
+
+  #refuseUnlessAppendable({ requiredAcks }: AppendOptions): void {
+    const refusal = this.refusal(-1);
+    if (refusal !== null) throw new KafkaError(refusal);
+    if (requiredAcks === -1 && !hasEnoughInsyncReplicas(this.#isrSizes)) {
+      throw new KafkaError("NOT_ENOUGH_REPLICAS");
+    }
   }
 
   /** Moves the marks to where the log's safe position allows (R4), and wakes all who waited for it. */

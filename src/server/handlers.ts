@@ -1,5 +1,7 @@
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Offload } from "../base/offload.ts";
+import { ClientBatches } from "../replica/client-batches.ts";
 import type { ReplicaManager } from "../replica/manager.ts";
 import type { ApiHandler } from "./api-handler.ts";
 import type { BrokerConfig } from "./config-keys.ts";
@@ -28,6 +30,7 @@ export interface HandlerDependencies {
   readonly replicas: ReplicaManager;
   readonly metadata: MetadataManager;
   readonly coordinator: GroupCoordinator;
+  readonly clock: Clock;
   readonly offload: Offload;
   readonly logger: Logger;
   readonly clusterId: string;
@@ -55,11 +58,11 @@ export function createHandlers(
 }
 
 function dataHandlers(
-  { replicas, offload }: HandlerDependencies,
+  { replicas, clock, offload }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
   return [
-    produceHandler({ replicas }),
+    produceHandler({ replicas, clientBatches: new ClientBatches({ clock, offload }) }),
     fetchHandler({ replicas }, { fetchMaxBytes: config["fetch.max.bytes"] }),
     listOffsetsHandler({ replicas, offload }),
   ];

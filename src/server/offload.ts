@@ -1,11 +1,18 @@
 import type { CompressionType, Offload } from "../base/offload.ts";
 import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { asCorrupt, inflateSync, loadCodec } from "../protocol/records/compression.ts";
+import { gunzip, gzip } from "node:zlib";
+import {
+  asCorrupt,
+  deflateSync,
+  gzipOptions,
+  inflateSync,
+  loadCodec,
+} from "../protocol/records/compression.ts";
 
 const gunzipAsync = promisify(gunzip);
+const gzipAsync = promisify<Buffer, { readonly level?: number }, Buffer>(gzip);
 
-/** Below this a trip to the thread pool and back costs more than inflating here. */
+/** Below this a trip to the thread pool and back costs more than the work. */
 const THREAD_MIN_BYTES = 4096;
 
 /**
@@ -24,6 +31,14 @@ export class NodeOffload implements Offload {
     await loadCodec(type);
     return inflateSync(type, bytes, maxBytes);
   }
+
+  async deflate(type: CompressionType, bytes: Buffer, level: number | null): Promise<Buffer> {
+    if (type === "gzip" && bytes.length >= THREAD_MIN_BYTES) {
+      return await gzipAsync(bytes, gzipOptions(level));
+    }
+    await loadCodec(type);
+    return deflateSync(type, bytes, level);
+  }
 }
 
 /** The form for the simulator: everything inline, so that no promise waits for a thread or a file. */
@@ -41,6 +56,12 @@ export class InlineOffload implements Offload {
   inflate(type: CompressionType, bytes: Buffer, maxBytes: number): Promise<Buffer> {
     return new Promise((resolve) => {
       resolve(inflateSync(type, bytes, maxBytes));
+    });
+  }
+
+  deflate(type: CompressionType, bytes: Buffer, level: number | null): Promise<Buffer> {
+    return new Promise((resolve) => {
+      resolve(deflateSync(type, bytes, level));
     });
   }
 }

@@ -1,8 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { InvariantError } from "../../src/base/assert.ts";
+import { KafkaError } from "../../src/protocol/errors.ts";
 import { batchLeaderEpoch } from "../../src/protocol/records/batch.ts";
 import { Partition, type PartitionWatcher } from "../../src/replica/partition.ts";
-import { assignmentOf, batch, FakeLog, LOG_CONFIG, stateOf, TOPIC_ID } from "./support.ts";
+import { assignmentOf, batch, FakeLog, LOG_CONFIG, settle, stateOf, TOPIC_ID } from "./support.ts";
 
 const CLIENT_ALL = { requiredAcks: -1, origin: "client" } as const;
 const CLIENT_ONE = { requiredAcks: 1, origin: "client" } as const;
@@ -234,3 +235,103 @@ describe("leader epochs", () => {
     );
   });
 });
+
+describe("batches that have to be made ready first", () => {
+  /** A batch that is ready when the test says so. */
+  function later(): { prepare: () => Promise<Buffer>; ready: (bytes: Buffer) => void } {
+    const { promise, resolve } = deferred<Buffer>();
+    return { prepare: () => promise, ready: resolve };
+  }
+
+  test("are appended in the order in which they came, whichever is ready first", async () => {
+    const { log, partition } = lead();
+    const [first, second] = [later(), later()];
+    const results = [
+      partition.appendPrepared(first.prepare, CLIENT_ONE),
+      partition.appendPrepared(() => batch(2), CLIENT_ONE),
+      partition.appendPrepared(second.prepare, CLIENT_ALL),
+      partition.appendPrepared(() => batch(4), CLIENT_ALL),
+    ].map(async (result) => await result);
+    second.ready(batch(3));
+    await settle();
+    expect(log.batches).toEqual([]);
+    first.ready(batch(1));
+    const appended = await Promise.all(results);
+    expect(appended.map(({ baseOffset }) => baseOffset)).toEqual([0, 1, 3, 6]);
+  });
+
+  test("that are ready are appended before the call returns, when none is waiting", () => {
+    const { log, partition } = lead();
+    expect(partition.appendPrepared(() => batch(2), CLIENT_ONE)).toMatchObject({ baseOffset: 0 });
+    expect(log.batches).toHaveLength(1);
+  });
+
+  test("do not hold up those behind them when they are refused", async () => {
+    const { partition } = lead();
+    const refused = partition.appendPrepared(
+      () => Promise.reject(new KafkaError("INVALID_RECORD")),
+      CLIENT_ONE,
+    );
+    const behind = partition.appendPrepared(() => batch(1), CLIENT_ONE);
+    await expect(refused).rejects.toMatchObject({ errorName: "INVALID_RECORD" });
+    expect(await behind).toMatchObject({ baseOffset: 0 });
+  });
+
+  test("come again and are the same batch, though the first is not ready yet (X2)", async () => {
+    const { log, partition } = lead();
+    const options = { producerId: 9, producerEpoch: 0, baseSequence: 0 };
+    const first = later();
+    const results = [
+      partition.appendPrepared(first.prepare, CLIENT_ALL),
+      partition.appendPrepared(() => batch(2, options), CLIENT_ALL),
+    ].map(async (result) => await result);
+    first.ready(batch(2, options));
+    expect(await Promise.all(results)).toMatchObject([
+      { kind: "appended", baseOffset: 0 },
+      { kind: "duplicate", baseOffset: 0 },
+    ]);
+    expect(log.batches).toHaveLength(1);
+  });
+
+  test.each([
+    ["NOT_LEADER_OR_FOLLOWER", (world: ReturnType<typeof lead>) => world.partition.resign()],
+    ["KAFKA_STORAGE_ERROR", (world: ReturnType<typeof lead>) => world.log.fail()],
+  ])("are not appended any more after the end: %s (R-17)", async (errorName, end) => {
+    const world = lead();
+    const first = later();
+    const results = [
+      world.partition.appendPrepared(first.prepare, CLIENT_ALL),
+      world.partition.appendPrepared(() => batch(1), CLIENT_ALL),
+    ];
+    end(world);
+    first.ready(batch(1));
+    for (const result of results) await expect(result).rejects.toMatchObject({ errorName });
+    expect(world.log.batches).toEqual([]);
+  });
+
+  test("are not even begun where they could not be appended", () => {
+    const { partition } = lead({ replicas: [1, 2], minInsyncReplicas: 2 });
+    const prepare = vi.fn(() => batch(1));
+    expect(() => partition.appendPrepared(prepare, CLIENT_ALL)).toThrow(
+      expect.objectContaining({ errorName: "NOT_ENOUGH_REPLICAS" }),
+    );
+    expect(prepare).not.toHaveBeenCalled();
+  });
+
+  test("are made ready by the settings that hold when they come", () => {
+    const { partition } = lead();
+    const prepare = vi.fn(() => batch(1));
+    const log = { ...LOG_CONFIG, compressionType: "gzip" } as const;
+    partition.updateConfig({ log, minInsyncReplicas: 1 });
+    void partition.appendPrepared(prepare, CLIENT_ALL);
+    expect(prepare).toHaveBeenCalledWith(log);
+  });
+});
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let settleWith: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((resolve) => {
+    settleWith = resolve;
+  });
+  return { promise, resolve: (value) => settleWith(value) };
+}

@@ -4,6 +4,7 @@ import { SILENT_LOGGER } from "../../src/base/logger.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { TimerQueue } from "../../src/base/timer-queue.ts";
 import { errorName } from "../../src/protocol/errors.ts";
+import { ClientBatches } from "../../src/replica/client-batches.ts";
 import { ReplicaManager } from "../../src/replica/manager.ts";
 import { produceHandler } from "../../src/server/handlers/00-produce.ts";
 import { fetchHandler } from "../../src/server/handlers/01-fetch.ts";
@@ -59,6 +60,7 @@ class HeldDisk extends MemoryDisk {
 
 interface Running {
   readonly replicas: ReplicaManager;
+  readonly clientBatches: ClientBatches;
   close(): Promise<void>;
 }
 
@@ -73,6 +75,7 @@ async function start(disk: Disk, config: Partial<LogConfig> = {}): Promise<Runni
   await replicas.becomeLeader(assignmentOf({ config: { ...LOG_CONFIG, ...config } }));
   return {
     replicas,
+    clientBatches: new ClientBatches({ clock, offload: NO_OFFLOAD }),
     close: async () => {
       await replicas.close();
       await logs.close(7);
@@ -81,8 +84,12 @@ async function start(disk: Disk, config: Partial<LogConfig> = {}): Promise<Runni
   };
 }
 
-async function send({ replicas }: Running, records: Buffer, acks = -1): Promise<string> {
-  const response = await call(produceHandler({ replicas }), new FakeContext(9), {
+async function send(
+  { replicas, clientBatches }: Running,
+  records: Buffer,
+  acks = -1,
+): Promise<string> {
+  const response = await call(produceHandler({ replicas, clientBatches }), new FakeContext(9), {
     acks,
     timeoutMs: 30_000,
     topicData: [{ name: "t", topicId: TOPIC_ID, partitionData: [{ index: 0, records }] }],

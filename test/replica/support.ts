@@ -14,6 +14,7 @@ import {
   stampBatch,
 } from "../../src/protocol/records/batch.ts";
 import { buildBatch, type NewBatch } from "../../src/protocol/records/batch-builder.ts";
+import { ClientBatches } from "../../src/replica/client-batches.ts";
 import { type LeaderAssignment, type LogStore, ReplicaManager } from "../../src/replica/manager.ts";
 import type { Partition, PartitionLog } from "../../src/replica/partition.ts";
 import type {
@@ -26,6 +27,7 @@ import type {
   TimestampedOffset,
 } from "../../src/storage/log.ts";
 import { DEFAULT_LOG_CONFIG } from "../../src/storage/log-config.ts";
+import { NO_OFFLOAD } from "../server/handlers/support.ts";
 
 export const TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAQ" as Uuid;
 export const OTHER_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAg" as Uuid;
@@ -243,6 +245,8 @@ export class Node {
     logger: SILENT_LOGGER,
     logs: this.logs,
   });
+  /** Of batches that need no opening. */
+  readonly clientBatches = new ClientBatches({ clock: this.clock, offload: NO_OFFLOAD });
 
   lead(assignment: Partial<LeaderAssignment> = {}): Promise<Partition> {
     return this.replicas.becomeLeader(assignmentOf(assignment));

@@ -175,6 +175,24 @@ export function stampLogAppendTime(bytes: Buffer, position: number, timestampMs:
   bytes.writeUInt32BE(computeCrc(bytes, position), position + CRC_OFFSET);
 }
 
+/** Corrects the greatest timestamp, and the CRC with it; nothing is done when it is right. */
+export function stampMaxTimestamp(bytes: Buffer, position: number, timestampMs: number): void {
+  if (batchMaxTimestamp(bytes, position) === timestampMs) return;
+  writeInt64(bytes, position + MAX_TIMESTAMP_OFFSET, timestampMs);
+  bytes.writeUInt32BE(computeCrc(bytes, position), position + CRC_OFFSET);
+}
+
+/** The same batch in new bytes, with its records packed otherwise; `body` is packed as `type` says. */
+export function withBody(batch: Buffer, type: CompressionType, body: Buffer): Buffer {
+  const header = Buffer.from(batch.subarray(0, BATCH_OVERHEAD));
+  const attributes = (batchAttributes(batch) & ~COMPRESSION_MASK) | compressionBits(type);
+  header.writeInt16BE(attributes, ATTRIBUTES_OFFSET);
+  header.writeInt32BE(BATCH_OVERHEAD - LOG_OVERHEAD + body.length, LENGTH_OFFSET);
+  const bytes = Buffer.concat([header, body]);
+  bytes.writeUInt32BE(computeCrc(bytes, 0), CRC_OFFSET);
+  return bytes;
+}
+
 /** Whether a whole v2 batch lies at `position` and its checksum is right (S2). Any bytes will do. */
 export function isBatchCrcValid(bytes: Buffer, position = 0): boolean {
   if (bytes.length - position < BATCH_OVERHEAD) return false;

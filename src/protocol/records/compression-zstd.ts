@@ -14,7 +14,7 @@ const SKIPPABLE_MAGIC = 0x184d2a50;
 const BLOCK_MAX_BYTES = 131_072;
 /** The module's memory grows and never shrinks: this is the most that one frame may ask of it. */
 const FRAME_MAX_BYTES = 256 * 1024 * 1024;
-const LEVEL = 3;
+const DEFAULT_LEVEL = 3;
 
 interface Frame {
   readonly start: number;
@@ -58,9 +58,9 @@ export function zstdInflate(input: Buffer, maxBytes: number): Buffer {
   return Buffer.concat(chunks);
 }
 
-/** One frame, at the reference library's default level. */
-export function zstdDeflate(input: Buffer): Buffer {
-  const packed = must(loaded, "loadZstd has resolved").compress(input, LEVEL);
+/** One frame; `level` null: the reference library's default. */
+export function zstdDeflate(input: Buffer, level: number | null): Buffer {
+  const packed = must(loaded, "loadZstd has resolved").compress(input, level ?? DEFAULT_LEVEL);
   return Buffer.from(packed.buffer, packed.byteOffset, packed.length);
 }
 

@@ -26,20 +26,31 @@ export function inflateSync(type: CompressionType, bytes: Buffer, maxBytes: numb
   }
 }
 
-/** Packs the records of a batch. `loadCodec` must have resolved. */
-export function deflateSync(type: CompressionType, bytes: Buffer): Buffer {
+/**
+ * Packs the records of a batch. `level` is for gzip and zstd; null: the codec's own default. `loadCodec`
+ * must have resolved.
+ */
+export function deflateSync(
+  type: CompressionType,
+  bytes: Buffer,
+  level: number | null = null,
+): Buffer {
   switch (type) {
     case "none":
       return bytes;
     case "gzip":
-      return gzipSync(bytes);
+      return gzipSync(bytes, gzipOptions(level));
     case "snappy":
       return snappyDeflate(bytes);
     case "lz4":
       return lz4Deflate(bytes);
     case "zstd":
-      return zstdDeflate(bytes);
+      return zstdDeflate(bytes, level);
   }
+}
+
+export function gzipOptions(level: number | null): { readonly level?: number } {
+  return level === null ? {} : { level };
 }
 
 /** What damaged data is called, wherever it was inflated. */

@@ -6,10 +6,14 @@ import {
   isTransactional,
   validateClientBatch,
 } from "../../protocol/records/batch.ts";
+import { RecordsRefusedError } from "../../protocol/records/validate-records.ts";
+import type { ClientBatches } from "../../replica/client-batches.ts";
 import { AckGroup, type PendingAck, type RequiredAcks } from "../../replica/delayed.ts";
 import type { HostedTopic } from "../../replica/hosted-topic.ts";
 import type { ReplicaManager } from "../../replica/manager.ts";
+import type { Partition } from "../../replica/partition.ts";
 import { refusalOf } from "../../replica/refusal.ts";
+import type { LogAppendResult } from "../../storage/log.ts";
 import {
   CLOSE_CONNECTION,
   handlerFor,
@@ -19,8 +23,12 @@ import {
 } from "../api-handler.ts";
 
 // Produce, versions 3-13 (advertised from 0 on, see ApiVersions; KAFKA-18659). Every partition is
-// appended before the handler first waits, in the request's order, and fails or succeeds alone. 5 added
-// logStartOffset, 7 zstd, 8 error messages, 9 is flexible, 13 names topics by id.
+// appended, or has its place in the order of arrival, before the handler first waits, and fails or
+// succeeds alone. 5 added logStartOffset, 7 zstd, 8 error messages and the records that are to blame
+// (KIP-467), 9 is flexible, 13 names topics by id.
+//
+// The request's bytes are ours until its outcome has settled, and not a moment longer: no outcome comes,
+// not even at the deadline, before every batch was appended or refused.
 //
 // Transactions are not served yet. A transactional batch, or any batch under a transactional id, is
 // refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED: it is what Kafka itself answers to a transactional
@@ -36,6 +44,7 @@ interface PartitionAnswer {
   baseOffset: number;
   logAppendTimeMs: number;
   logStartOffset: number;
+  recordErrors: { readonly batchIndex: number; readonly batchIndexErrorMessage: string }[];
   errorMessage: string | null;
 }
 
@@ -58,27 +67,38 @@ const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 /** The handler of Produce. */
 export function produceHandler(dependencies: {
   readonly replicas: ReplicaManager;
+  readonly clientBatches: ClientBatches;
 }): TypedApiHandler<typeof APIS.produce.request, typeof APIS.produce.response> {
-  const { replicas } = dependencies;
   return handlerFor(APIS.produce, (request, context) => {
-    const append = new ProduceAppend(replicas, request, context);
+    const append = new ProduceAppend(dependencies, request, context);
     const responses = request.topicData.map((topic) => append.topic(topic));
-    if (request.acks === 0) return append.finishWithoutAnswer();
-    return append.finish(request.timeoutMs, () => ({ responses }));
+    return append.whenAppended(() =>
+      request.acks === 0
+        ? append.finishWithoutAnswer()
+        : append.finish(request.timeoutMs, () => ({ responses })),
+    );
   });
 }
 
 /** One Produce request on its way through the partitions. */
 class ProduceAppend {
   readonly #replicas: ReplicaManager;
+  readonly #clientBatches: ClientBatches;
   readonly #request: ProduceRequest;
   readonly #context: RequestContext;
+  /** Appends that wait for their batch, or for one before it. None of them rejects. */
+  readonly #appending: Promise<void>[] = [];
   readonly #acks = new AckGroup();
   readonly #awaited: AwaitedAnswer[] = [];
   #hasError = false;
 
-  constructor(replicas: ReplicaManager, request: ProduceRequest, context: RequestContext) {
-    this.#replicas = replicas;
+  constructor(
+    dependencies: { readonly replicas: ReplicaManager; readonly clientBatches: ClientBatches },
+    request: ProduceRequest,
+    context: RequestContext,
+  ) {
+    this.#replicas = dependencies.replicas;
+    this.#clientBatches = dependencies.clientBatches;
     this.#request = request;
     this.#context = context;
   }
@@ -94,6 +114,11 @@ class ProduceAppend {
       this.#partition(topic, partition, isById),
     );
     return { name: request.name, topicId: request.topicId, partitionResponses };
+  }
+
+  /** Goes on when every batch was appended or refused. */
+  whenAppended<T>(next: () => T | Promise<T>): T | Promise<T> {
+    return this.#appending.length === 0 ? next() : Promise.all(this.#appending).then(next);
   }
 
   /** acks of 1 and -1: answers when the records are as safe as asked, or the time is over. */
@@ -132,34 +157,54 @@ class ProduceAppend {
       baseOffset: -1,
       logAppendTimeMs: -1,
       logStartOffset: -1,
+      recordErrors: [],
       errorMessage: null,
     };
     try {
-      this.#append(topic, request, isById, answer);
+      const partition = this.#find(topic, request, isById);
+      const result = this.#append(partition, request.records);
+      if (result instanceof Promise) {
+        this.#appending.push(
+          result.then(
+            (appended) => this.#appended(answer, partition, appended),
+            (error: unknown) => this.#refuse(answer, refusalOf(error)),
+          ),
+        );
+      } else {
+        this.#appended(answer, partition, result);
+      }
     } catch (error) {
       this.#refuse(answer, refusalOf(error));
     }
     return answer;
   }
 
-  #append(
-    topic: HostedTopic | undefined,
-    request: PartitionRequest,
-    isById: boolean,
-    answer: PartitionAnswer,
-  ): void {
-    const requiredAcks = requiredAcksOf(this.#request.acks);
+  #find(topic: HostedTopic | undefined, request: PartitionRequest, isById: boolean): Partition {
     const partition = this.#replicas.find(topic, request.index, isById);
     if (typeof partition === "string") throw new KafkaError(partition);
     this.#checkTopic(partition.topic);
-    const { records } = request;
+    return partition;
+  }
+
+  #append(
+    partition: Partition,
+    records: Buffer | null,
+  ): LogAppendResult | Promise<LogAppendResult> {
+    const requiredAcks = requiredAcksOf(this.#request.acks);
     validateClientBatch(records, { maxMessageBytes: partition.maxMessageBytes });
     this.#checkBatch(records);
-    const result = partition.append(records, { requiredAcks, origin: "client" });
+    return partition.appendPrepared((config) => this.#clientBatches.prepare(records, config), {
+      requiredAcks,
+      origin: "client",
+    });
+  }
+
+  #appended(answer: PartitionAnswer, partition: Partition, result: LogAppendResult): void {
     answer.baseOffset = result.baseOffset;
     answer.logAppendTimeMs = result.logAppendTimeMs;
     answer.logStartOffset = result.logStartOffset;
     // A repeat waits like the first did: "already appended" is not "already safe" (X2).
+    const requiredAcks = requiredAcksOf(this.#request.acks);
     const ack = this.#acks.add(partition, result.lastOffset + 1, requiredAcks);
     this.#awaited.push({ answer, ack });
   }
@@ -199,6 +244,12 @@ class ProduceAppend {
     answer.logAppendTimeMs = -1;
     answer.logStartOffset = -1;
     answer.errorMessage = refusal.message;
+    if (refusal instanceof RecordsRefusedError) {
+      answer.recordErrors = refusal.recordErrors.map(({ batchIndex, message }) => ({
+        batchIndex,
+        batchIndexErrorMessage: message,
+      }));
+    }
   }
 }
 

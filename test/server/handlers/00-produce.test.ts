@@ -6,7 +6,12 @@ import {
   produceRequest,
   type ProduceResponse,
 } from "../../../src/protocol/messages/00-produce.ts";
-import { loadCodec } from "../../../src/protocol/records/compression.ts";
+import { must } from "../../../src/base/assert.ts";
+import { crc32c } from "../../../src/base/crc32c.ts";
+import type { Offload } from "../../../src/base/offload.ts";
+import { batchCompression } from "../../../src/protocol/records/batch.ts";
+import { deflateSync, loadCodec } from "../../../src/protocol/records/compression.ts";
+import { ClientBatches } from "../../../src/replica/client-batches.ts";
 import { CLOSE_CONNECTION, NO_RESPONSE } from "../../../src/server/api-handler.ts";
 import { produceHandler } from "../../../src/server/handlers/00-produce.ts";
 import {
@@ -14,6 +19,7 @@ import {
   LOG_CONFIG,
   Node,
   OTHER_TOPIC_ID,
+  settle,
   stateOf,
   TOPIC_ID,
 } from "../../replica/support.ts";
@@ -49,7 +55,7 @@ function send(
       partitionData: [{ index, records }],
     })),
   };
-  const handler = produceHandler({ replicas: node.replicas });
+  const handler = produceHandler(node);
   return call(handler, new FakeContext(version, options.clientId), request);
 }
 
@@ -118,7 +124,7 @@ describe("Produce", () => {
   test("all partitions are appended before the handler first waits, in the request's order", async () => {
     const node = await lead();
     await node.lead({ partitionIndex: 1 });
-    const handler = produceHandler({ replicas: node.replicas });
+    const handler = produceHandler(node);
     const request = (value: number): ProduceRequest => ({
       transactionalId: null,
       acks: 1,
@@ -325,9 +331,103 @@ test("records are appended as the slice of the frame that they are, without a co
     timeoutMs: 1_000,
     topicData: [{ name: "t", partitionData: [{ index: 0, records: batch(1) }] }],
   });
-  const handler = produceHandler({ replicas: node.replicas });
+  const handler = produceHandler(node);
   const reply = handler.respond(frame, 0, new FakeContext(9));
   expect(node.log().batches[0]!.buffer).toBe(frame.buffer);
   node.log().makeSafe();
   await reply;
 });
+
+describe("batches that must be opened", () => {
+  const GZIP = { config: { ...LOG_CONFIG, compressionType: "gzip" } } as const;
+
+  /** A node whose packing waits until the test lets it go on. */
+  async function leadPacking(): Promise<{ node: Node; goOn: () => void }> {
+    const node = await lead();
+    await node.lead(GZIP);
+    let goOn: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const offload: Offload = {
+      inflate: () => Promise.reject(new Error("nothing is packed here")),
+      deflate: async (type, bytes, level) => {
+        await gate;
+        return deflateSync(type, bytes, level);
+      },
+    };
+    const clientBatches = new ClientBatches({ clock: node.clock, offload });
+    return { node: Object.assign(node, { clientBatches }), goOn };
+  }
+
+  test("are answered when they are appended and safe, in the order of arrival", async () => {
+    const { node, goOn } = await leadPacking();
+    const first = send(node, [["t", 0, batch(3)]]);
+    await node.lead();
+    const second = send(node, [["t", 0, batch(2)]]);
+    expect(await stateOf(Promise.race([first, second]))).toBe("pending");
+    goOn();
+    await settle();
+    expect(node.log().batches.map((bytes) => batchCompression(bytes))).toEqual(["gzip", "none"]);
+    node.log().makeSafe();
+    expect(await partitionsOf(first)).toMatchObject([{ error: "NONE", baseOffset: 0 }]);
+    expect(await partitionsOf(second)).toMatchObject([{ error: "NONE", baseOffset: 3 }]);
+  });
+
+  test("are not answered before, not even when the time is over: the bytes are in use", async () => {
+    const { node, goOn } = await leadPacking();
+    const sent = send(node, [["t", 0, batch(3)]], { timeoutMs: 10 });
+    await settle();
+    node.clock.advance(1_000);
+    expect(await stateOf(sent)).toBe("pending");
+    goOn();
+    await settle();
+    node.clock.advance(1_000);
+    expect(await refusalOf(sent)).toBe("REQUEST_TIMED_OUT");
+  });
+
+  test("with acks=0 close the connection when they turn out to be wrong", async () => {
+    const { node, goOn } = await leadPacking();
+    goOn();
+    const bad = batch(2);
+    bad.writeInt32BE(0x7f7f7f7f, 61);
+    fixCrc(bad);
+    expect(await send(node, [["t", 0, bad]], { acks: 0 })).toBe(CLOSE_CONNECTION);
+    const good = send(node, [["t", 0, batch(2)]], { acks: 0 });
+    await settle();
+    node.log().makeSafe();
+    expect(await good).toBe(NO_RESPONSE);
+  });
+});
+
+describe("records against the topic's rules", () => {
+  const COMPACTED = {
+    config: { ...LOG_CONFIG, cleanupPolicy: { compacts: true, deletes: false } },
+  } as const;
+
+  test.each([3, 7, 8, 9, 13])("are named from version 8 on (KIP-467): %i", async (version) => {
+    const node = new Node();
+    await node.lead(COMPACTED);
+    const response = await send(node, [["t", 0, batch(2)]], { version });
+    if (typeof response === "symbol") throw new Error("there is no response");
+    const [partition] = must(response.responses[0], "one topic").partitionResponses;
+    expect(errorName(must(partition, "one partition").errorCode)).toBe("INVALID_RECORD");
+    const message = "a compacted topic takes no record without a key";
+    expect(partition).toMatchObject(
+      version < 8
+        ? { recordErrors: [], errorMessage: null }
+        : {
+            recordErrors: [0, 1].map((batchIndex) => ({
+              batchIndex,
+              batchIndexErrorMessage: message,
+            })),
+            errorMessage: expect.stringContaining(`record 0: ${message}`) as string,
+          },
+    );
+    expect(node.log().batches).toEqual([]);
+  });
+});
+
+function fixCrc(bytes: Buffer): void {
+  bytes.writeUInt32BE(crc32c(bytes, 21), 17);
+}

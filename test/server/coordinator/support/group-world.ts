@@ -30,6 +30,7 @@ export const OPTIONS: GroupCoordinatorOptions = {
 /** Uncompressed logs never ask. */
 export const NO_OFFLOAD: Offload = {
   inflate: () => Promise.reject(new Error("nothing here is compressed")),
+  deflate: () => Promise.reject(new Error("nothing here is compressed")),
 };
 
 /** A promise that a test can look at without waiting for it. */
