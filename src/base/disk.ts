@@ -67,7 +67,10 @@ export interface Disk {
   /** Makes creations, renames and removals in the directory durable. */
   syncDir(path: string): Promise<void>;
   statfs(path: string): Promise<DiskSpace>;
-  /** Takes the directory's lock, or throws DiskError EBUSY while another live process holds it. */
+  /**
+   * Takes the directory's lock, or throws DiskError EBUSY while another live process holds it, and
+   * EDEADLK when this process does, perhaps under another name.
+   */
   lock(directory: string): Promise<DiskLock>;
 }
 

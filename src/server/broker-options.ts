@@ -20,6 +20,16 @@ export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
       config["replica.high.watermark.checkpoint.interval.ms"].value,
     producerIdExpirationMs: config["producer.id.expiration.ms"],
     tailCacheBytes: config["holdfast.tail.cache.bytes"].value,
+    ...(config["log.cleaner.enable"]
+      ? {
+          cleaner: {
+            initialDelayMs: config["log.initial.task.delay.ms"].value,
+            backoffMs: config["log.cleaner.backoff.ms"].value,
+            dedupeBufferBytes: config["log.cleaner.dedupe.buffer.size"].value,
+            maxBytesPerSecond: Math.max(1, config["log.cleaner.io.max.bytes.per.second"]),
+          },
+        }
+      : {}),
   };
 }
 
@@ -53,7 +63,7 @@ export function topicConfigsOf(config: BrokerConfig): TopicConfigs {
   return new TopicConfigs((key) => settingText(config, key));
 }
 
-export function metadataOptionsOf(config: BrokerConfig): Omit<MetadataManagerOptions, "onFailure"> {
+export function metadataOptionsOf(config: BrokerConfig): MetadataManagerOptions {
   return {
     nodeId: config["node.id"],
     defaults: {

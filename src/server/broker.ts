@@ -35,12 +35,10 @@ export interface Broker {
   close(): Promise<void>;
 }
 
-export interface BrokerHooks {
-  /**
-   * The node can decide or keep nothing any more (R9, R12): the process must end, and soon. Without the
-   * hook it is only logged.
-   */
-  readonly onFatal?: (error: Error) => void;
+/** What the process allows. */
+export interface BrokerLimits {
+  /** How many files it may open; default: enough. */
+  readonly maxOpenFiles?: number;
 }
 
 /** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
@@ -51,15 +49,15 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export function createBroker(
   ports: Ports,
   config: BrokerConfig,
-  hooks: BrokerHooks = {},
+  limits: BrokerLimits = {},
 ): Promise<Broker> {
-  return Promise.resolve(new NodeBroker(ports, config, hooks));
+  return Promise.resolve(new NodeBroker(ports, config, limits));
 }
 
 class NodeBroker implements Broker {
   readonly #ports: Ports;
   readonly #config: BrokerConfig;
-  readonly #hooks: BrokerHooks;
+  readonly #limits: BrokerLimits;
   readonly #listeners: Listeners;
   /** What `close` has to undo, in the order in which it came to be. */
   readonly #closers: (() => Promise<void>)[] = [];
@@ -67,10 +65,10 @@ class NodeBroker implements Broker {
   #starting: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
 
-  constructor(ports: Ports, config: BrokerConfig, hooks: BrokerHooks) {
+  constructor(ports: Ports, config: BrokerConfig, limits: BrokerLimits) {
     this.#ports = ports;
     this.#config = config;
-    this.#hooks = hooks;
+    this.#limits = limits;
     this.#listeners = new Listeners(ports, listenersOptionsOf(config));
   }
 
@@ -137,10 +135,10 @@ class NodeBroker implements Broker {
   }
 
   async #openLogs(timers: TimerQueue): Promise<LogManager> {
-    const { clock, disk, logger, random } = this.#ports;
+    const { clock, disk, logger, offload, random } = this.#ports;
     const logs = await LogManager.open(
-      { disk, clock, random: random.fork("logs"), logger, timers },
-      logManagerOptionsOf(this.#config),
+      { disk, clock, random: random.fork("logs"), logger, timers, offload },
+      { ...logManagerOptionsOf(this.#config), ...this.#limits },
     );
     this.#clusterId = logs.clusterId;
     return logs;
@@ -163,7 +161,7 @@ class NodeBroker implements Broker {
     this.#onClose(() => raft.close());
     const metadata = await MetadataManager.open(
       { raft, random: random.fork("metadata"), timers, logger },
-      { ...metadataOptionsOf(this.#config), onFailure: (error) => this.#fail(error) },
+      metadataOptionsOf(this.#config),
     );
     this.#onClose(() => metadata.close());
     brokerEpoch = () => metadata.brokerEpoch;
@@ -197,6 +195,7 @@ class NodeBroker implements Broker {
       broker: {
         endPoints: this.#listeners.bound.map((listener) => ({ ...listener, securityProtocol: 0 })),
         rack: this.#config["broker.rack"],
+        hasOfflineDirectories: logs.directories.some(({ isOnline }) => !isOnline),
         logDirs: logs.directories.flatMap(({ directoryId }) => directoryId ?? []),
         previousBrokerEpoch: logs.previousBrokerEpoch,
       },
@@ -204,6 +203,8 @@ class NodeBroker implements Broker {
       directoryOf: (topic, partitionIndex) => directoryOf(logs, topic, partitionIndex),
       storedPartitions: logs,
     });
+    logs.setHealListener(() => void publisher.retry());
+    logs.finishStart();
   }
 
   async #close(): Promise<void> {
@@ -222,11 +223,6 @@ class NodeBroker implements Broker {
     this.#closers.push(async () => {
       await close();
     });
-  }
-
-  #fail(error: Error): void {
-    this.#ports.logger.fatal({ error }, "this node cannot go on");
-    this.#hooks.onFatal?.(error);
   }
 }
 

@@ -4,13 +4,17 @@ import { readFileSync } from "node:fs";
 const WANTED_OPEN_FILES = 4096;
 
 /**
- * What to tell the user about the limit of open files, or null when it will do. Node has raised the
- * soft limit to the hard one already. Null, too, where the system does not say.
+ * How many files this process may open; null where the system does not say, or says no number. Node has
+ * raised the soft limit to the hard one already.
  */
-export function openFilesWarning(limits: string | null = readLimits()): string | null {
-  const text = /^Max open files\s+(\S+)/m.exec(limits ?? "")?.[1];
-  const limit = Number(text);
-  if (text === undefined || Number.isNaN(limit) || limit >= WANTED_OPEN_FILES) return null;
+export function openFilesLimit(limits: string | null = readLimits()): number | null {
+  const text = /^Max open files\s+(\d+)/m.exec(limits ?? "")?.[1];
+  return text === undefined ? null : Number(text);
+}
+
+/** What to tell the user about the limit of open files, or null when it will do. */
+export function openFilesWarning(limit: number | null): string | null {
+  if (limit === null || limit >= WANTED_OPEN_FILES) return null;
   return (
     `this process may open only ${limit} files, for partitions and connections together: ` +
     `raise the hard limit (ulimit -Hn) to ${WANTED_OPEN_FILES} or more`

@@ -8,7 +8,7 @@ import { type Broker, createBroker } from "./broker.ts";
 import { type CommandLine, EXIT_CODES } from "./config-command-line.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import { describeDurability, durabilityOf } from "./durability.ts";
-import { openFilesWarning } from "./main-limits.ts";
+import { openFilesLimit, openFilesWarning } from "./main-limits.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
 import { type NodePorts, nodePorts } from "./node-ports.ts";
@@ -30,10 +30,12 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
   const life = new Process({ clock: ports.clock, logger, volatileDisk });
   if (diskFaults !== null) process.on("SIGHUP", () => diskFaults.reload());
   for (const { level, message } of notices) logger[level]({}, message);
-  const openFiles = openFilesWarning();
-  if (openFiles !== null) logger.warn({}, openFiles);
+  const maxOpenFiles = openFilesLimit();
+  const warning = openFilesWarning(maxOpenFiles);
+  if (warning !== null) logger.warn({}, warning);
+  const limits = maxOpenFiles === null ? {} : { maxOpenFiles };
   try {
-    const broker = await createBroker(ports, config, { onFatal: () => void life.fail() });
+    const broker = await createBroker(ports, config, limits);
     life.watch(broker);
     await broker.start();
     sayStarted(logger, command, broker);
@@ -109,11 +111,6 @@ class Process {
     if (isPlain) logger.fatal({}, error.message);
     else logger.fatal({ error }, "the broker cannot start");
     await this.#exit(isBadConfiguration(error) ? EXIT_CODES.badConfiguration : EXIT_CODES.fatal);
-  }
-
-  /** The broker has said why it cannot go on. Nothing is closed: what is not on disk is lost (R9). */
-  async fail(): Promise<void> {
-    await this.#exit(EXIT_CODES.fatal);
   }
 
   async #onSignal(signal: string): Promise<void> {

@@ -48,7 +48,7 @@ export class SimMachine {
 
   /** Starts a process on what the disk holds. Resolves when it serves; never, if it is killed before. */
   async start(): Promise<void> {
-    const { clock, net, disk, random, offload, trace, bend, onComplaint } = this.#dependencies;
+    const { clock, net, disk, random, offload, trace, bend } = this.#dependencies;
     this.#startCount += 1;
     const name = `broker-${this.#startCount}`;
     trace.add("start", name);
@@ -67,9 +67,7 @@ export class SimMachine {
       offload,
       logger: this.#logger(),
     };
-    const broker = await createBroker(bend(traced(ports, trace)), this.#config, {
-      onFatal: (error) => onComplaint(`fatal: ${error.stack ?? error.message}`),
-    });
+    const broker = await createBroker(bend(traced(ports, trace)), this.#config);
     process.broker = broker;
     await broker.start();
     trace.add("started", name);

@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { assert } from "../base/assert.ts";
 import { type Clock, SystemClock } from "../base/clock.ts";
 import {
@@ -8,6 +8,7 @@ import {
   type DiskFile,
   type DiskLock,
   type DiskSpace,
+  isNotFound,
   type OpenOptions,
 } from "../base/disk.ts";
 import { type Random, SystemRandom } from "../base/random.ts";
@@ -43,6 +44,8 @@ export class NodeDisk implements Disk {
   readonly #random: Random;
   readonly #lanes = new Map<string, Lanes>();
   readonly #commonLanes = new Lanes();
+  /** The true paths of the directories that this process holds the locks of. */
+  readonly #locked = new Set<string>();
 
   constructor({
     clock = new SystemClock(),
@@ -68,13 +71,39 @@ export class NodeDisk implements Disk {
   }
 
   async remove(path: string): Promise<void> {
-    await this.#run("remove", path, (done) => fs.rm(path, { recursive: true }, done));
+    try {
+      await this.#run("remove", path, (done) => fs.unlink(path, done));
+    } catch (error) {
+      // What Linux and macOS say of a directory.
+      const mayBeDirectory =
+        error instanceof DiskError && (error.code === "EISDIR" || error.code === "EPERM");
+      if (!mayBeDirectory) throw error;
+      // One after the other: the pool of threads is shared, and a huge directory would fill it.
+      for (const name of await this.list(path)) await this.remove(`${path}/${name}`);
+      await this.#run("remove", path, (done) => fs.rmdir(path, done));
+    }
   }
 
   async mkdir(path: string): Promise<void> {
-    await this.#run("mkdir", path, (done) =>
-      fs.mkdir(path, { recursive: true }, (error) => done(error)),
-    );
+    try {
+      await this.#mkdirOne(path);
+    } catch (error) {
+      const parent = dirname(path);
+      if (!isNotFound(error) || parent === path) throw error;
+      // Each parent once: Node's own recursion goes round for ever below /proc.
+      await this.mkdir(parent);
+      await this.#mkdirOne(path);
+    }
+  }
+
+  async #mkdirOne(path: string): Promise<void> {
+    try {
+      await this.#run("mkdir", path, (done) => fs.mkdir(path, done));
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.code !== "EEXIST") throw error;
+      // ENOTDIR when it is a file.
+      await this.list(path);
+    }
   }
 
   async list(path: string): Promise<readonly string[]> {
@@ -108,15 +137,19 @@ export class NodeDisk implements Disk {
   }
 
   async lock(directory: string): Promise<DiskLock> {
+    const place = attemptSync("lock", directory, () => fs.realpathSync(directory));
+    if (this.#locked.has(place)) throw new DiskError("EDEADLK", directory, "lock");
     const lock = await takeDirectoryLock(
       { files: LOCK_FILES, random: this.#random },
       { directory, procDirectory: fs.existsSync("/proc/self/fd") ? "/proc/self/fd" : null },
     );
     const root = resolve(directory);
     this.#lanes.set(root, new Lanes());
+    this.#locked.add(place);
     return {
       release: async () => {
         this.#lanes.delete(root);
+        this.#locked.delete(place);
         await lock.release();
       },
     };

@@ -115,8 +115,10 @@ export class CachedFile {
       }
       if (order.kind === "sync") await this.#inner?.datasync();
     } catch (error) {
-      if (error instanceof DiskError) this.#failure = error;
-      throw error;
+      if (!(error instanceof DiskError)) throw error;
+      // Whatever the inner disk refused, no room for a write, for one: here it is a sync that failed.
+      this.#failure = new DiskError(error.code, error.path, "datasync", { cause: error });
+      throw this.#failure;
     }
   }
 

@@ -243,8 +243,10 @@ export class VolatileRoot {
         if (path !== null) await this.#dependencies.disk.syncDir(path);
       }
     } catch (error) {
-      if (error instanceof DiskError) this.#failure = error;
-      throw error;
+      if (!(error instanceof DiskError)) throw error;
+      // Whatever the inner disk refused, no room for a name, for one: here it is a sync that failed.
+      this.#failure = new DiskError(error.code, error.path, "syncDir", { cause: error });
+      throw this.#failure;
     }
   }
 

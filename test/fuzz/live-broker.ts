@@ -36,8 +36,7 @@ export async function startBroker(onBug: (text: string) => void): Promise<LiveBr
     settings.map(([key, value]) => ({ key, value, where: "the fuzzer" })),
   );
   const { ports } = await nodePorts(config, bugLogger(onBug));
-  const onFatal = (error: Error): void => onBug(`fatal: ${error.stack ?? error.message}`);
-  const broker: Broker = await createBroker(ports, config, { onFatal });
+  const broker: Broker = await createBroker(ports, config);
   await broker.start();
   return {
     port: must(broker.listeners[0], "it listens").port,

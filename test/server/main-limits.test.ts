@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openFilesWarning } from "../../src/server/main-limits.ts";
+import { openFilesLimit, openFilesWarning } from "../../src/server/main-limits.ts";
 
 const limits = (soft: string) => `Limit                     Soft Limit           Hard Limit
 Max processes             127000               127000               processes
@@ -7,14 +7,14 @@ Max open files            ${soft}                 1024                 files
 `;
 
 test("a low limit of open files is warned of, with the way out", () => {
-  expect(openFilesWarning(limits("1024"))).toContain("may open only 1024 files");
-  expect(openFilesWarning(limits("1024"))).toContain("ulimit -Hn");
+  expect(openFilesWarning(openFilesLimit(limits("1024")))).toContain("may open only 1024 files");
+  expect(openFilesWarning(openFilesLimit(limits("1024")))).toContain("ulimit -Hn");
 });
 
 test.each(["4096", "1048576", "unlimited"])("a limit of %s is not", (soft) => {
-  expect(openFilesWarning(limits(soft))).toBeNull();
+  expect(openFilesWarning(openFilesLimit(limits(soft)))).toBeNull();
 });
 
 test("a system that does not say is not warned about", () => {
-  expect(openFilesWarning(null)).toBeNull();
+  expect(openFilesWarning(openFilesLimit(null))).toBeNull();
 });

@@ -66,8 +66,8 @@ describe("the lock of a directory", () => {
   test("a second owner is refused until the first releases", async () => {
     const disk = new NodeDisk();
     const first = await disk.lock(directory);
-    expect(await tryLock(disk)).toBeNull();
-    expect(await tryLock(disk)).toBeNull();
+    expect(await tryLock(new NodeDisk())).toBeNull();
+    expect(await tryLock(new NodeDisk())).toBeNull();
     await first.release();
     await first.release();
     expect(readdirSync(directory)).toEqual([]);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -24,6 +24,37 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe("NodeDisk", () => {
+  test("mkdir makes missing parents, bears one that is there, and never hangs", async () => {
+    const disk = new NodeDisk();
+    await disk.mkdir(join(directory, "a/b/c"));
+    await disk.mkdir(join(directory, "a/b/c"));
+    expect(await disk.list(join(directory, "a/b"))).toEqual(["c"]);
+    writeFileSync(join(directory, "file"), "");
+    expect(await codeOf(disk.mkdir(join(directory, "file")))).toBe("ENOTDIR");
+    expect(await codeOf(disk.mkdir(join(directory, "file/x")))).toBe("ENOTDIR");
+    expect(await codeOf(disk.mkdir("/proc/holdfast/x"))).toBe("ENOENT");
+  });
+
+  test("remove takes a directory with all that is in it", async () => {
+    const disk = new NodeDisk();
+    await disk.mkdir(join(directory, "a/b"));
+    for (let i = 0; i < 50; i += 1) writeFileSync(join(directory, `a/b/${i}`), "x");
+    await disk.remove(join(directory, "a"));
+    expect(await disk.list(directory)).toEqual([]);
+    expect(await codeOf(disk.remove(join(directory, "a")))).toBe("ENOENT");
+  });
+
+  test("a directory is locked once, whatever it is called", async () => {
+    const disk = new NodeDisk();
+    await disk.mkdir(join(directory, "a"));
+    symlinkSync(join(directory, "a"), join(directory, "b"));
+    const lock = await disk.lock(join(directory, "a"));
+    expect(await codeOf(disk.lock(join(directory, "b")))).toBe("EDEADLK");
+    expect(await codeOf(new NodeDisk().lock(join(directory, "b")))).toBe("EBUSY");
+    await lock.release();
+    await (await disk.lock(join(directory, "b"))).release();
+  });
+
   test("what was written is read back, whatever the cut into buffers", async () => {
     const disk = new NodeDisk();
     await fc.assert(

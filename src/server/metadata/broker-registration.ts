@@ -24,6 +24,8 @@ export interface RegisterBrokerCommand {
   readonly rack: string | null;
   /** Ids of the directories that this process holds the locks of. */
   readonly logDirs: readonly Uuid[];
+  /** Whether one of log.dirs could not be opened: what is not in `logDirs` may lie there. */
+  readonly hasOfflineDirectories?: boolean;
   /** From `.kafka_cleanshutdown`; null: there was none. */
   readonly previousBrokerEpoch: number | null;
 }
@@ -84,20 +86,28 @@ export function registerBroker(
 /**
  * Between registration and unfencing (R5): takes the broker's word for what it holds. A replica whose
  * directory is not there any more is empty: it leaves ISR, ELR and LastKnownElr, even as the last
- * member. After an unclean shutdown every other one moves from ISR and ELR to LastKnownElr. Either way
+ * member; while a directory is offline, it may be there, and comes back with it. After an unclean shutdown every other one moves from ISR and ELR to LastKnownElr. Either way
  * the leader epoch rises, also if nobody else can lead: the old incarnation may have given out offsets
  * that a power cut has taken back, and they must not be given out again in the same epoch. Answers with
  * the replicas that are gone.
  */
 export function fenceReplicas(
   image: MetadataImage,
-  { brokerId, isClean }: { readonly brokerId: number; readonly isClean: boolean },
+  {
+    brokerId,
+    isClean,
+    hasOfflineDirectories = false,
+  }: {
+    readonly brokerId: number;
+    readonly isClean: boolean;
+    readonly hasOfflineDirectories?: boolean;
+  },
 ): ControllerResult<{ readonly lostReplicas: readonly string[] }> {
   const broker = registered(image, brokerId);
   assert(broker.isFenced, "replicas are looked at before the broker is unfenced (R5)");
   const lostReplicas: string[] = [];
   const { records } = forEachReplica(image, brokerId, (topic, partition) => {
-    const isLost = !holdsReplica(broker, partition);
+    const isLost = !hasOfflineDirectories && !holdsReplica(broker, partition);
     if (isLost) lostReplicas.push(`${topic.name}-${partition.partitionIndex}`);
     if (isClean && !isLost) return null;
     return withoutReplica(image, topic, partition, { brokerId, isLost });

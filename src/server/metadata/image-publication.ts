@@ -95,9 +95,14 @@ export class ImagePublication {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Nothing more will be committed. */
+  /** Nothing more will be committed, unless `resume` is called. */
   fail(error: KafkaError): void {
     this.#waiters.fail(error);
+  }
+
+  /** The metadata log goes on. */
+  resume(): void {
+    this.#waiters.resume();
   }
 
   /** Resolves when nothing is being applied; what is left is not begun. */

@@ -47,8 +47,6 @@ export interface MetadataManagerOptions {
   readonly nodeId: number;
   readonly defaults: CreateTopicsDefaults;
   readonly internalTopics: InternalTopicOptions;
-  /** The metadata log has failed (R9): this node can decide nothing any more and must stop. */
-  readonly onFailure: (error: Error) => void;
 }
 
 /** What this process is, told once at its start. */
@@ -131,11 +129,14 @@ export class MetadataManager {
     const incarnationId = randomUuid(this.#random);
     this.#controller.run(bootstrapCluster);
     const command = { ...registration.broker, brokerId, incarnationId };
+    const { hasOfflineDirectories = false } = command;
     const { answer } = this.#controller.run((image, nextOffset) =>
       registerBroker(image, command, nextOffset),
     );
     const { isClean, brokerEpoch } = answer;
-    const fenced = this.#controller.run((image) => fenceReplicas(image, { brokerId, isClean }));
+    const fenced = this.#controller.run((image) =>
+      fenceReplicas(image, { brokerId, isClean, hasOfflineDirectories }),
+    );
     const unfenced = this.#controller.run((image) => unfenceBroker(image, brokerId));
     await unfenced.committed;
     this.#brokerEpoch = brokerEpoch;
@@ -277,6 +278,8 @@ export class MetadataManager {
 
   #onLeaderChange({ leaderId, leaderEpoch }: LeaderAndEpoch): void {
     if (leaderId === this.#options.nodeId) {
+      // After a failure that has healed, too: the controller begins again with what is committed.
+      this.#publication.resume();
       this.#controller.activate(leaderEpoch, this.#publication.committedImage());
     } else {
       this.#controller.deactivate();
@@ -285,9 +288,12 @@ export class MetadataManager {
 
   #onFailure(error: Error): void {
     const message = "the metadata log has failed";
+    this.#logger.error(
+      { error },
+      `${message}: no topic is created, deleted or changed; others are served`,
+    );
     this.#controller.deactivate();
     this.#publication.fail(new KafkaError("KAFKA_STORAGE_ERROR", message, { cause: error }));
-    this.#options.onFailure(error);
   }
 }
 

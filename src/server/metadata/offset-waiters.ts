@@ -31,9 +31,14 @@ export class OffsetWaiters {
     for (const { resolve } of done) resolve();
   }
 
-  /** Rejects all, and all that still come. */
+  /** Rejects all, and all that still come until `resume`. */
   fail(error: KafkaError): void {
     this.#failure ??= error;
     for (const { reject } of this.#queue.splice(0)) reject(error);
+  }
+
+  /** Offsets are reached again. */
+  resume(): void {
+    this.#failure = null;
   }
 }

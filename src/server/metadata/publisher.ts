@@ -69,6 +69,8 @@ export class Publisher<P> implements MetadataPublisher {
   readonly #logger: Logger;
   readonly #nodeId: number;
   readonly #concurrency: number;
+  /** Partitions of existing topics that could not be led, with the newest attempt. */
+  readonly #failed = new Map<string, Task>();
 
   constructor(dependencies: PublisherDependencies<P>, options: PublisherOptions) {
     this.#replicas = dependencies.replicas;
@@ -95,11 +97,17 @@ export class Publisher<P> implements MetadataPublisher {
     }
   }
 
+  /** Tries again to lead what the disk has refused: there is room again. */
+  async retry(): Promise<void> {
+    await this.#run([...this.#failed.values()]);
+  }
+
   #removals(topic: TopicImage): Task[] {
     return topic.partitions
       .filter((partition) => partition.replicas.includes(this.#nodeId))
       .map(({ partitionIndex }) => async () => {
         if (topic.name === GROUP_METADATA_TOPIC) this.#coordinator.onResignation(partitionIndex);
+        this.#failed.delete(`${topic.name}-${partitionIndex}`);
         await this.#guard(topic.name, partitionIndex, "removed", () =>
           this.#replicas.remove(topic.name, partitionIndex),
         );
@@ -127,6 +135,8 @@ export class Publisher<P> implements MetadataPublisher {
     settings: { readonly config: LogConfig; readonly minInsyncReplicas: number },
   ): Promise<void> {
     const { partitionIndex, leaderEpoch, partitionEpoch } = partition;
+    const key = `${topic.name}-${partitionIndex}`;
+    this.#failed.set(key, () => this.#lead(topic, old, partition, settings));
     await this.#guard(topic.name, partitionIndex, "led", async () => {
       const led = await this.#replicas.becomeLeader({
         topic: topic.name,
@@ -138,6 +148,7 @@ export class Publisher<P> implements MetadataPublisher {
         isr: [...partition.isr],
         ...settings,
       });
+      this.#failed.delete(key);
       const isNewLeader = old?.leader !== this.#nodeId || old.leaderEpoch !== leaderEpoch;
       if (isNewLeader && topic.name === GROUP_METADATA_TOPIC) {
         this.#coordinator.onLeadership(partitionIndex, leaderEpoch, led);

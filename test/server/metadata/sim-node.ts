@@ -54,7 +54,6 @@ export async function startNode(
   over: Partial<BrokerRegistration> & {
     readonly previousBrokerEpoch?: number | null;
     readonly logDirs?: readonly Uuid[];
-    readonly onFailure?: (error: Error) => void;
     readonly bend?: (disk: Disk) => Disk;
   } = {},
 ) {
@@ -78,7 +77,6 @@ export async function startNode(
           offsetsReplicationFactor: 1,
           offsetsSegmentBytes: 104_857_600,
         },
-        onFailure: over.onFailure ?? (() => undefined),
       },
     ),
   );
