@@ -8,6 +8,7 @@ import { kafkaTool } from "../support/java.ts";
 import { KafkaProcess } from "../support/kafka-process.ts";
 import { moveTopic } from "../support/move-topic.ts";
 import { runPython } from "../support/python.ts";
+import { type WrittenTransactions, writeTransactions } from "../support/transactional-log.ts";
 import { until } from "../support/until.ts";
 
 const TOPICS = ["codecs", "transactions", "compacted", "shortened", "stamped"] as const;
@@ -17,6 +18,9 @@ const KAFKA = {
   "transaction.state.log.num.partitions": 1,
   "log.cleaner.backoff.ms": 100,
 };
+
+/** Ours cleans as eagerly. */
+const BUSY_CLEANER = { "log.cleaner.backoff.ms": 100 };
 
 /** A record as read_topics.py shows it. */
 type Shown = readonly [
@@ -157,10 +161,104 @@ describe("a topic's directory, written by Kafka,", () => {
         } finally {
           await again.stop();
         }
-        for (const topic of TOPICS) {
-          expect((await dumpLog(join(dataDirectory, `${topic}-0`))).complaints, topic).toEqual([]);
-        }
+        await expectSound(dataDirectory);
       });
     });
   }
 });
+
+/** What a broker of ours can fill by itself, and the transactions, which only its logs can as yet. */
+const OURS = ["codecs", "compacted", "shortened", "stamped"] as const;
+
+describe("a topic's directory, written here,", () => {
+  for (const isClean of [true, false]) {
+    const end = isClean ? "a clean stop" : "a kill -9";
+    test(`opens in Kafka after ${end} and reads back the same; Kafka goes on, and back it comes`, async () => {
+      await withTemporaryFolder(async (folder) => {
+        const dataDirectory = join(folder, "holdfast");
+        const broker = await BrokerProcess.start({ dataDirectory, overrides: BUSY_CLEANER });
+        await runPython("test/compat/fill.py", broker.bootstrap, ...OURS);
+        await until(() => isCompacted(dataDirectory), "our cleaner has cleaned");
+        await runPython("test/compat/make_topics.py", broker.bootstrap, "transactions");
+        const written = await readTopics(broker.bootstrap, OURS);
+        await (isClean ? broker.stop() : broker.kill9());
+        const made = join(folder, "made");
+        const transactions = await writeTransactions(join(made, "transactions-0"));
+
+        const first = await KafkaProcess.create({
+          folder: join(folder, "kafka"),
+          properties: KAFKA,
+        });
+        await runPython("test/compat/make_topics.py", first.bootstrap, ...TOPICS);
+        await first.stop();
+        const { logDirectory: to } = first;
+        for (const topic of OURS) {
+          await moveTopic({ from: dataDirectory, to, topic, partition: 0, isClean });
+        }
+        await moveTopic({ from: made, to, topic: "transactions", partition: 0, isClean });
+        const kafka = await KafkaProcess.start(join(folder, "kafka"), first.port, [
+          "producer.id.expiration.ms=1",
+        ]);
+        let grown: Readings;
+        try {
+          const read = await readTopics(kafka.bootstrap, TOPICS);
+          expectSame(read, written);
+          expectTransactions(read["transactions"]!, transactions);
+          await expectReadByJava(kafka.bootstrap, read);
+          await runPython("test/compat/append.py", kafka.bootstrap, "100", ...TOPICS);
+          grown = await readTopics(kafka.bootstrap, TOPICS);
+        } finally {
+          await kafka.stop();
+        }
+
+        for (const topic of TOPICS) {
+          await moveTopic({ from: to, to: dataDirectory, topic, partition: 0, isClean: true });
+        }
+        const back = await BrokerProcess.start({ dataDirectory });
+        try {
+          expectSame(await readTopics(back.bootstrap, TOPICS), grown);
+          await runPython("test/compat/append.py", back.bootstrap, "100", ...TOPICS);
+        } finally {
+          await back.stop();
+        }
+        await expectSound(dataDirectory);
+      });
+    });
+  }
+});
+
+function expectTransactions(
+  { read_uncommitted, read_committed }: Readings[string],
+  { all, committed, endOffset }: WrittenTransactions,
+): void {
+  const offsets = (reading: Reading) => reading.records.map(([offset]) => offset);
+  const ascending = (values: ReadonlyMap<number, string>) =>
+    [...values.keys()].sort((a, b) => a - b);
+  expect(read_uncommitted.position).toBe(endOffset);
+  expect(offsets(read_uncommitted)).toEqual(ascending(all));
+  expect(offsets(read_committed)).toEqual(ascending(committed));
+}
+
+/** Kafka's own consumer sees the offsets and timestamps that librdkafka saw. */
+async function expectReadByJava(bootstrap: string, readings: Readings): Promise<void> {
+  for (const [topic, isolation] of [
+    ["codecs", "read_uncommitted"],
+    ["transactions", "read_committed"],
+  ] as const) {
+    const { records } = readings[topic]![isolation];
+    const lines = await readByJava(bootstrap, topic, isolation, records.length);
+    const shown = lines.map((line) => /^CreateTime:(\d+)\t.*Offset:(\d+)\t/.exec(line)?.slice(1));
+    expect(shown).toEqual(
+      records.map(([offset, , timestampMs]) => [`${timestampMs}`, `${offset}`]),
+    );
+  }
+}
+
+/** kafka-dump-log finds no fault in what Holdfast has opened, gone on with and closed. */
+async function expectSound(dataDirectory: string): Promise<void> {
+  for (const topic of TOPICS) {
+    const isCompacted = topic === "compacted";
+    const { complaints } = await dumpLog(join(dataDirectory, `${topic}-0`), { isCompacted });
+    expect(complaints, topic).toEqual([]);
+  }
+}

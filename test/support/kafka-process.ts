@@ -53,10 +53,15 @@ export class KafkaProcess {
     }
   }
 
-  /** Starts the node again, in the folder and on the port of an earlier one. */
-  static async start(folder: string, port: number): Promise<KafkaProcess> {
+  /** Starts the node again, in the folder and on the port of an earlier one; `overrides` for this run. */
+  static async start(
+    folder: string,
+    port: number,
+    overrides: readonly string[] = [],
+  ): Promise<KafkaProcess> {
+    const OVERRIDES = overrides.map((setting) => `--override ${setting}`).join(" ");
     const child = spawn("bash", [NODE, "exec", "1", "1", folder], {
-      env: { ...process.env, HEAP: "-Xmx512m" },
+      env: { ...process.env, HEAP: "-Xmx512m", OVERRIDES },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";
