@@ -32,6 +32,8 @@ export interface ScannedSegment {
   nextOffset: number;
   /** Damage below the durable point, ascending; kept as it is (R10). */
   readonly stretches: DamagedStretch[];
+  /** The producers where the segment ends. */
+  readonly producers: Buffer;
 }
 
 export interface RecoveryFacts {

@@ -5,6 +5,7 @@ import { offsetFileName, parentDirectory } from "./file-names.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogOptions } from "./log-config.ts";
 import type { StoredProducers } from "./log-files.ts";
+import { encodeProducerSnapshot } from "./producer-snapshot.ts";
 import type { SegmentDependencies } from "./segment.ts";
 import { scanIndexes } from "./segment-indexes.ts";
 import { TxnIndex } from "./txn-index.ts";
@@ -127,8 +128,19 @@ async function scanSegment(
   );
   const { endPosition: sizeBytes, nextOffset, damage } = scan;
   const stretches = [...scan.stretches];
+  const snapshot = encodeProducerSnapshot(producers.state.snapshot());
   return {
-    segment: { baseOffset, file, indexes, txns, sizeBytes, fileBytes, nextOffset, stretches },
+    segment: {
+      producers: snapshot,
+      baseOffset,
+      file,
+      indexes,
+      txns,
+      sizeBytes,
+      fileBytes,
+      nextOffset,
+      stretches,
+    },
     damage,
   };
 }

@@ -1,5 +1,5 @@
 import { must } from "../base/assert.ts";
-import type { DiskFile } from "../base/disk.ts";
+import type { Disk, DiskFile } from "../base/disk.ts";
 import {
   batchBaseOffset,
   batchLeaderEpoch,
@@ -227,11 +227,12 @@ class Recovery {
   ): Promise<Segment[]> {
     const last = must(scanned.at(-1), "one segment at least was scanned");
     const segments = this.#inactiveSegments(firstIndex);
-    for (const each of scanned) {
+    for (const [index, each] of scanned.entries()) {
       const options = this.#segmentOptions(each.baseOffset);
       // Nothing is appended behind damage: where a batch begins there could not be told again.
       const isActive = each === last && each.stretches.at(-1)?.endPosition !== each.sizeBytes;
-      if (!isActive) await this.#finish(each);
+      const endOffset = scanned[index + 1]?.baseOffset ?? logEndOffset;
+      if (!isActive) await this.#finish(each, endOffset);
       const flushedBytes = logEndOffset <= this.#recoveryPoint ? each.sizeBytes : 0;
       const segment = isActive
         ? Segment.reopened(this.#dependencies, options, { ...each, flushedBytes })
@@ -318,12 +319,18 @@ class Recovery {
     await segment.file.datasync();
   }
 
-  /** Makes a scanned segment that is not the last durable, with its new indexes, and closes it. */
-  async #finish({ baseOffset, file, indexes, txns }: ScannedSegment): Promise<void> {
+  /**
+   * Makes a scanned segment durable that takes no more, with its new indexes and the producers as they
+   * are where the next one begins: the recovery point may pass it then. Closes it.
+   */
+  async #finish({ baseOffset, file, indexes, txns, producers }: ScannedSegment, endOffset: number) {
+    const { disk } = this.#dependencies;
     const segment = Segment.inactive(this.#dependencies, this.#segmentOptions(baseOffset));
     indexes.noteEnd();
-    await indexes.store(this.#dependencies.disk, segment.indexPaths, true, true);
-    await txns.store(this.#dependencies.disk, segment.path(".txnindex"), true, true);
+    await indexes.store(disk, segment.indexPaths, true, true);
+    await txns.store(disk, segment.path(".txnindex"), true, true);
+    const path = `${this.#options.directory}/${offsetFileName(endOffset, ".snapshot")}`;
+    await writeSynced(disk, path, producers);
     await file.datasync();
     await file.close();
   }
@@ -397,6 +404,16 @@ class Recovery {
 
   #logPath(baseOffset: number): string {
     return `${this.#options.directory}/${offsetFileName(baseOffset, ".log")}`;
+  }
+}
+
+async function writeSynced(disk: Disk, path: string, content: Buffer): Promise<void> {
+  const file = await disk.open(path, { create: true, truncate: true });
+  try {
+    await file.writev([content], 0);
+    await file.datasync();
+  } finally {
+    await file.close();
   }
 }
 
