@@ -58,6 +58,15 @@ export class LeaderEpochs {
     }
   }
 
+  /** Forgets what ends below the log's start; the epoch that wrote the start begins there. */
+  truncateFromStart(startOffset: number): void {
+    const index = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset);
+    const first = this.#entries[index];
+    if (first === undefined || (index === 0 && first.startOffset === startOffset)) return;
+    this.#entries.splice(0, index + 1, { epoch: first.epoch, startOffset });
+    this.#isDirty = true;
+  }
+
   /** The epoch that wrote the offset; -1 when it is not known. */
   epochAt(offset: number): number {
     return this.#entries.findLast((entry) => entry.startOffset <= offset)?.epoch ?? -1;

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Disk, DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import type { DirectorySync } from "./directory-sync.ts";
 import type { RecoveryReport } from "./recovery-report.ts";
@@ -74,6 +75,8 @@ export interface LogListener {
   onAdvance(): void;
   /** A write or sync has failed (R9): nothing is written any more, for ever. Called once. */
   onFailure(error: DiskError): void;
+  /** What `onFailure` has told is over: there was no room, and there is again. */
+  onHealed?(): void;
 }
 
 /** Where batches come from: a client's are checked against the topic's timestamp settings. */
@@ -133,6 +136,8 @@ export interface LogDependencies {
   readonly tailCache?: TailCache;
   /** Told of what recovery does, for all logs together. */
   readonly recoveryReport?: RecoveryReport;
+  /** For segment.jitter.ms. Default: no jitter. */
+  readonly random?: Random;
   /** Syncs of the directory above, shared with the other partitions in it. Default: its own. */
   readonly parentSync?: DirectorySync;
 }
@@ -153,4 +158,24 @@ export interface LogOptions {
   readonly topicId?: Uuid;
   /** Told before the listener when the log fails (R9): the whole directory goes offline. */
   readonly onFailure?: (error: DiskError) => void;
+  /**
+   * The log is about to be cut. When it resolves, no checkpoint holds a recovery point above
+   * `endOffset` or a log start above `logStartOffset`: else a crash would leave a log that looks damaged.
+   */
+  readonly beforeTruncation?: (limits: TruncationLimits) => Promise<void>;
+}
+
+export interface TruncationLimits {
+  readonly endOffset: number;
+  readonly logStartOffset: number;
+}
+
+export interface SegmentSummary {
+  readonly baseOffset: number;
+  /** Where the next segment begins, or the log ends. */
+  readonly endOffset: number;
+  readonly sizeBytes: number;
+  /** -1: no batch has one. */
+  readonly maxTimestampMs: number;
+  readonly isActive: boolean;
 }

@@ -1,3 +1,4 @@
+import type { DirectorySync } from "./directory-sync.ts";
 import { encodePartitionMetadata } from "./partition-metadata.ts";
 import { PARTITION_METADATA } from "./file-names.ts";
 import { LeaderEpochs } from "./leader-epochs.ts";
@@ -7,13 +8,14 @@ import type { RecoveredLog } from "./recovery.ts";
 import type { SegmentDependencies } from "./segment.ts";
 
 /**
- * Makes the directory of a log that has no segment. Nothing is synced: it is with the first flush,
- * which must not count before the names and partition.metadata are durable. The first segment's file
- * is made with the first write, so that hundreds of empty partitions cost little. Throws DiskError.
+ * Makes the directory of a log that has no segment, durably: a directory that cannot say whose it is
+ * would be taken for a stray. The first segment's file is made with the first write, so that hundreds
+ * of empty partitions cost little. Throws DiskError.
  */
 export async function createLog(
   { disk }: SegmentDependencies,
   options: LogOptions,
+  parentSync: DirectorySync,
 ): Promise<RecoveredLog> {
   const { directory } = options;
   await disk.mkdir(directory);
@@ -24,10 +26,13 @@ export async function createLog(
     });
     try {
       await file.writev([encodePartitionMetadata(options.topicId)], 0);
+      await file.datasync();
     } finally {
       await file.close();
     }
+    await disk.syncDir(directory);
   }
+  await parentSync.sync();
   // Offsets below the recovery point were given out once, even if nothing is left of them.
   const startOffset = Math.max(options.logStartOffset ?? 0, options.recoveryPoint ?? 0);
   return {

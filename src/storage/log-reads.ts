@@ -2,7 +2,12 @@ import type { Clock } from "../base/clock.ts";
 import { DiskError } from "../base/disk.ts";
 import type { Offload } from "../base/offload.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import type { LogReadOptions, LogReadResult, TimestampedOffset } from "./log-config.ts";
+import type {
+  LogReadOptions,
+  LogReadResult,
+  SegmentSummary,
+  TimestampedOffset,
+} from "./log-config.ts";
 import type { LogSegments } from "./log-segments.ts";
 import { readSegment } from "./segment-reader.ts";
 import type { LogTail } from "./tail-cache.ts";
@@ -100,6 +105,27 @@ export class LogReads {
         }
       }
       return found;
+    });
+  }
+
+  async segmentSummaries(): Promise<readonly SegmentSummary[]> {
+    return await this.#reading(async () => {
+      const { list } = this.#log.segments;
+      const summaries: SegmentSummary[] = [];
+      for (const segment of list) {
+        const maxTimestampMs = await segment.maxTimestampMs();
+        const next = list[list.indexOf(segment) + 1];
+        const { baseOffset, sizeBytes, state } = segment;
+        const endOffset = next?.baseOffset ?? this.#log.logEndOffset;
+        summaries.push({
+          baseOffset,
+          endOffset,
+          sizeBytes,
+          maxTimestampMs,
+          isActive: state !== "inactive",
+        });
+      }
+      return summaries;
     });
   }
 

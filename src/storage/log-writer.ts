@@ -1,6 +1,6 @@
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import { DiskError } from "../base/disk.ts";
+import { DiskError, isOutOfSpace } from "../base/disk.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { FlushPolicy } from "./flush-policy.ts";
@@ -27,7 +27,7 @@ interface Run {
 }
 
 interface FlushWaiter {
-  readonly endOffset: number;
+  readonly isDone: () => boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -57,6 +57,8 @@ export class LogWriter {
   #isStopped = false;
   /** Files were made whose names no sync has covered. */
   #hasNewNames: boolean;
+  /** The segments among them. */
+  readonly #unnamed = new Set<Segment>();
 
   constructor(
     dependencies: LogWriterDependencies,
@@ -73,6 +75,7 @@ export class LogWriter {
     this.#dependencies = dependencies;
     this.#segments = [options.segment];
     this.#hasNewNames = options.hasNewNames;
+    if (options.hasNewNames && options.segment.isCreated) this.#unnamed.add(options.segment);
     this.#policy = new FlushPolicy(options.config, options.endOffset);
     this.#policy.distrustFrom(options.flushedEndOffset, dependencies.clock.nowMs());
   }
@@ -87,6 +90,10 @@ export class LogWriter {
 
   get safeEndOffset(): number {
     return this.#policy.safeEndOffset(this.#dependencies.clock.nowMs());
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   get failure(): DiskError | null {
@@ -113,21 +120,41 @@ export class LogWriter {
     run.buffers.push(batch);
     run.batchEnds.push(endOffset);
     run.byteCount += batch.length;
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    // After the poll all requests that have arrived in this turn are in the queue.
-    this.#dependencies.clock.afterPoll(() => void this.#pump());
+    this.#startPump();
+  }
+
+  /** Makes the file of a segment that has no batches yet, after all that were queued before. */
+  begin(segment: Segment): void {
+    assert(!this.#isStopped, "a writer that was stopped makes no files");
+    this.#queue.push({ segment, buffers: [], batchEnds: [], byteCount: 0 });
+    this.#segments.push(segment);
+    this.#startPump();
+  }
+
+  /** Resolves when the segment's file exists under a durable name. Throws KafkaError. */
+  nameDurably(segment: Segment): Promise<void> {
+    return this.#waitFor(() => segment.isCreated && !this.#unnamed.has(segment));
   }
 
   /** Resolves when all below the offset is durable. Throws KafkaError KAFKA_STORAGE_ERROR. */
   flush(endOffset: number): Promise<void> {
+    return this.#waitFor(() => this.flushedEndOffset >= endOffset);
+  }
+
+  #waitFor(isDone: () => boolean): Promise<void> {
     if (this.#failure !== null) return Promise.reject(storageError(this.#failure));
     assert(this.#bug === null, "a writer that met a bug flushes nothing");
-    if (this.flushedEndOffset >= endOffset) return Promise.resolve();
+    if (isDone()) return Promise.resolve();
+    if (this.#isStopped) return Promise.reject(closedError());
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ endOffset, resolve, reject });
+      this.#waiters.push({ isDone, resolve, reject });
       this.#requestFlush();
     });
+  }
+
+  /** What lies from the offset on is about to be cut off: it no longer counts as durable. */
+  distrustFrom(endOffset: number): void {
+    this.#policy.distrustFrom(endOffset, this.#dependencies.clock.nowMs());
   }
 
   /**
@@ -146,15 +173,19 @@ export class LogWriter {
 
   /** Nothing more is written: the log is closed, its directory is offline, or its disk has failed. */
   fail(error: DiskError): void {
-    if (this.#failure !== null) return;
+    // A failure that could have healed gives way to one that cannot.
+    const isWorse = this.#failure !== null && isOutOfSpace(this.#failure) && !isOutOfSpace(error);
+    if (this.#failure !== null && !isWorse) return;
     this.#failure = error;
-    this.stop();
     this.#refuseWaiters(storageError(error));
+    this.stop();
     this.#dependencies.onFailure(error);
   }
 
+  /** Nothing more is written or synced; who waits for a flush is refused. */
   stop(): void {
     this.#isStopped = true;
+    this.#refuseWaiters(closedError());
     this.#wake();
     this.#queue = [];
     this.#flushTimer?.cancel();
@@ -169,6 +200,13 @@ export class LogWriter {
     await this.#syncing;
   }
 
+  #startPump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    // After the poll all requests that have arrived in this turn are in the queue.
+    this.#dependencies.clock.afterPoll(() => void this.#pump());
+  }
+
   async #pump(): Promise<void> {
     try {
       for (;;) {
@@ -176,6 +214,7 @@ export class LogWriter {
         if (run === undefined) break;
         if (!run.segment.isCreated) await this.#createSegment(run.segment);
         if (this.#hasEnded()) break;
+        if (run.byteCount === 0) continue;
         await run.segment.write(run.buffers, run.byteCount);
         if (this.#hasEnded()) break;
         this.#afterWrite(run);
@@ -191,8 +230,9 @@ export class LogWriter {
   async #createSegment(segment: Segment): Promise<void> {
     await segment.create();
     this.#hasNewNames = true;
+    this.#unnamed.add(segment);
     // The one before takes no more: it is finished beside the writes to this one.
-    if (this.#segments.length > 1) this.#requestFlush();
+    if (this.#segments.length > 1 || this.#waiters.length > 0) this.#requestFlush();
   }
 
   #afterWrite(run: Run): void {
@@ -252,6 +292,7 @@ export class LogWriter {
     const dirty = this.#segments.filter((segment) => segment.needsFlush);
     const hasFinished = dirty.some((segment) => segment.isFinishable);
     const hasNewNames = this.#hasNewNames || hasFinished;
+    const unnamed = [...this.#unnamed];
     this.#hasNewNames = false;
     const files = this.#dependencies.syncFiles();
     const segments = dirty.map((one) => (one.isFinishable ? one.finish() : one.datasync()));
@@ -259,6 +300,7 @@ export class LogWriter {
     this.#syncing = Promise.allSettled([files, ...segments]);
     const [isRenamed] = await Promise.all([files, ...segments]);
     if (hasNewNames || isRenamed) await this.#dependencies.syncNames();
+    for (const segment of unnamed) this.#unnamed.delete(segment);
     if (hasFinished) {
       const rest = this.#segments.filter((segment) => segment.state !== "inactive");
       this.#segments.splice(0, this.#segments.length, ...rest);
@@ -287,10 +329,9 @@ export class LogWriter {
   }
 
   #settleWaiters(): void {
-    const { flushedEndOffset } = this;
-    const ready = this.#waiters.filter((waiter) => waiter.endOffset <= flushedEndOffset);
+    const ready = this.#waiters.filter((waiter) => waiter.isDone());
     if (ready.length === 0) return;
-    this.#waiters = this.#waiters.filter((waiter) => waiter.endOffset > flushedEndOffset);
+    this.#waiters = this.#waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
   }
 
@@ -307,12 +348,16 @@ export class LogWriter {
       return;
     }
     this.#bug ??= { error };
-    this.stop();
     this.#refuseWaiters(error);
+    this.stop();
     throw error;
   }
 }
 
 function storageError(cause: DiskError): KafkaError {
   return new KafkaError("KAFKA_STORAGE_ERROR", `the disk has failed: ${cause.message}`, { cause });
+}
+
+function closedError(): KafkaError {
+  return new KafkaError("NOT_LEADER_OR_FOLLOWER", "the log is closed");
 }

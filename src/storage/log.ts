@@ -9,11 +9,7 @@ import {
   stampBatch,
   stampLogAppendTime,
 } from "../protocol/records/batch.ts";
-import { replaceFile } from "./atomic-file.ts";
-import { encodeEpochCheckpoint } from "./checkpoint.ts";
 import { DirectorySync } from "./directory-sync.ts";
-import { EPOCH_CHECKPOINT, offsetFileName, PARTITION_METADATA } from "./file-names.ts";
-import type { LeaderEpochs } from "./leader-epochs.ts";
 import type {
   LogAppendOptions,
   LogAppendResult,
@@ -23,17 +19,18 @@ import type {
   LogOptions,
   LogReadOptions,
   LogReadResult,
+  SegmentSummary,
   TimestampedOffset,
 } from "./log-config.ts";
+import { LogChanges } from "./log-changes.ts";
 import { createLog } from "./log-creation.ts";
 import { LogReads } from "./log-reads.ts";
-import { LogSegments } from "./log-segments.ts";
-import { LogWriter } from "./log-writer.ts";
-import { encodeProducerSnapshot } from "./producer-snapshot.ts";
-import type { ProducerState } from "./producer-state.ts";
+import type { LogSegments } from "./log-segments.ts";
+import { LogState, type LogStateDependencies } from "./log-state.ts";
+import type { ProducerSnapshotEntry } from "./producer-snapshot.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SegmentCache } from "./segment-cache.ts";
-import { Segment, type SegmentDependencies } from "./segment.ts";
+import type { SegmentDependencies } from "./segment.ts";
 import { type LogTail, TailCache } from "./tail-cache.ts";
 import type { AbortedTransaction } from "./txn-index.ts";
 
@@ -62,74 +59,40 @@ const OWN_CACHE_COUNT = 16;
  */
 export class Log {
   readonly directory: string;
-  /** For those who read and maintain the log; it changes by the log's own methods. */
-  readonly segments: LogSegments;
   readonly #dependencies: LogDependencies;
   readonly #segmentDependencies: SegmentDependencies;
   readonly #parentSync: DirectorySync;
   readonly #options: LogOptions;
   readonly #reads: LogReads;
-  readonly #epochs: LeaderEpochs;
-  readonly #producers: ProducerState;
-  readonly #writer: LogWriter;
   readonly #tail: LogTail;
+  readonly #changes: LogChanges;
   #config: LogConfig;
   #listener: LogListener | null = null;
-  #logEndOffset: number;
-  /** Invariant: logStartOffset <= flushedEndOffset <= writtenEndOffset <= logEndOffset (S12). */
-  readonly #logStartOffset: number;
-  #snapshotOffset: number;
-  /** Whether the directory itself and its partition.metadata would survive a power cut. */
-  #isDirectoryDurable: boolean;
+  #state: LogState;
   #closing: Promise<void> | null = null;
   #isClosed = false;
 
   private constructor(
     dependencies: LogDependencies,
     segmentDependencies: SegmentDependencies,
+    parentSync: DirectorySync,
     options: LogOptions,
     recovered: RecoveredLog,
   ) {
     this.#dependencies = dependencies;
     this.#segmentDependencies = segmentDependencies;
+    this.#parentSync = parentSync;
     this.#options = options;
     this.directory = options.directory;
     this.#config = options.config;
-    const parentPath = options.directory.slice(0, options.directory.lastIndexOf("/")) || "/";
-    this.#parentSync = dependencies.parentSync ?? new DirectorySync(dependencies.disk, parentPath);
-    this.#epochs = recovered.epochs;
-    this.#producers = recovered.producers;
-    this.#logEndOffset = recovered.logEndOffset;
-    const firstBase = recovered.segments[0]?.baseOffset ?? recovered.logEndOffset;
-    this.#logStartOffset = Math.min(
-      Math.max(options.logStartOffset ?? 0, firstBase),
-      recovered.logEndOffset,
-    );
-    this.#snapshotOffset = -1;
-    this.#isDirectoryDurable = options.isClean === true && !recovered.isNew;
-    this.segments = new LogSegments(
-      recovered.segments.length > 0 ? recovered.segments : [this.#newSegment()],
-    );
     const tailCache = dependencies.tailCache ?? new TailCache({ capacityBytes: 0 });
-    this.#tail = tailCache.open(() => this.#writer.writtenEndOffset);
+    this.#tail = tailCache.open(() => this.writtenEndOffset);
     this.#reads = new LogReads(dependencies.clock, this, this.#tail);
-    this.#writer = new LogWriter(
-      {
-        clock: dependencies.clock,
-        timers: dependencies.timers,
-        syncFiles: () => this.#syncFiles(),
-        syncNames: () => this.#syncNames(),
-        onAdvance: () => this.#listener?.onAdvance(),
-        onFailure: (error) => this.#onFailure(error),
-      },
-      {
-        segment: this.segments.active,
-        endOffset: recovered.logEndOffset,
-        flushedEndOffset: recovered.flushedEndOffset,
-        hasNewNames: !this.#isDirectoryDurable,
-        config: options.config,
-      },
-    );
+    this.#changes = this.#changesOf();
+    this.#state = this.#newState(recovered, {
+      logStartOffset: options.logStartOffset ?? 0,
+      isDirectoryDurable: options.isClean === true || recovered.isNew,
+    });
   }
 
   /**
@@ -142,33 +105,43 @@ export class Log {
     const cache = dependencies.segmentCache ?? new SegmentCache(OWN_CACHE_COUNT);
     const report = dependencies.recoveryReport;
     const segmentDependencies = { disk, clock, logger, cache, report };
+    const parentPath = options.directory.slice(0, options.directory.lastIndexOf("/")) || "/";
+    const parentSync = dependencies.parentSync ?? new DirectorySync(disk, parentPath);
     const recovered =
       (await recoverLog(segmentDependencies, options)) ??
-      (await createLog(segmentDependencies, options));
-    const log = new Log(dependencies, segmentDependencies, options, recovered);
-    if (recovered.flushedEndOffset < recovered.logEndOffset) {
-      await log.flush();
-    }
+      (await createLog(segmentDependencies, options, parentSync));
+    const log = new Log(dependencies, segmentDependencies, parentSync, options, recovered);
+    await log.#state.measure();
+    if (recovered.flushedEndOffset < recovered.logEndOffset) await log.flush();
     return log;
   }
 
+  /** For those who read and maintain the log; it changes by the log's own methods. */
+  get segments(): LogSegments {
+    return this.#state.segments;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
   get logStartOffset(): number {
-    return this.#logStartOffset;
+    return this.#state.logStartOffset;
   }
 
   /** The offset that the next record gets. */
   get logEndOffset(): number {
-    return this.#logEndOffset;
+    return this.#state.logEndOffset;
   }
 
   /** All below it is in the page cache: it survives the death of the process (R1). */
   get writtenEndOffset(): number {
-    return this.#writer.writtenEndOffset;
+    return this.#state.writer.writtenEndOffset;
   }
 
   /** All below it is synced: it survives a power cut. */
   get flushedEndOffset(): number {
-    return this.#writer.flushedEndOffset;
+    return this.#state.writer.flushedEndOffset;
   }
 
   /**
@@ -176,22 +149,40 @@ export class Log {
    * its sync (flush.ms), so a high watermark takes the greatest value it has seen.
    */
   get safeEndOffset(): number {
-    return this.#writer.safeEndOffset;
+    return this.#state.writer.safeEndOffset;
   }
 
   /** -1: nothing was ever appended. */
   get latestLeaderEpoch(): number {
-    return this.#epochs.latestEpoch;
+    return this.#state.epochs.latestEpoch;
   }
 
-  /** Set once a write or sync has failed, or when the log was found damaged: for ever (R9). */
+  /**
+   * Set once a write or sync has failed, or when the log was found damaged: for ever (R9), unless there
+   * was no room and `heal` finds that there is again.
+   */
   get failure(): DiskError | null {
-    return this.#writer.failure;
+    return this.#state.failure;
   }
 
   /** Where its segments begin, oldest first. */
   get segmentBaseOffsets(): readonly number[] {
     return this.segments.list.map((segment) => segment.baseOffset);
+  }
+
+  /** Of all segments, with what is not written yet. */
+  get sizeBytes(): number {
+    return this.segments.list.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+  }
+
+  /** Oldest first. Throws as `read` does. */
+  async segmentSummaries(): Promise<readonly SegmentSummary[]> {
+    return await this.#reads.segmentSummaries();
+  }
+
+  /** What a snapshot taken now holds. */
+  producerEntries(): readonly ProducerSnapshotEntry[] {
+    return this.#state.producers.snapshot();
   }
 
   /** One listener; a new one replaces it. */
@@ -201,8 +192,7 @@ export class Log {
 
   updateConfig(config: LogConfig): void {
     this.#config = config;
-    this.segments.active.indexIntervalBytes = config.indexIntervalBytes;
-    this.#writer.updateConfig(config);
+    this.#state.updateConfig(config);
   }
 
   /**
@@ -214,39 +204,32 @@ export class Log {
    */
   append(batch: Buffer, options: LogAppendOptions): LogAppendResult {
     this.refuseUnlessUsable();
+    assert(!this.#changes.isCutting, "nothing is appended to a log while it is cut");
     assert(batch.length === batchSizeBytes(batch), "one whole batch is appended");
     const isStamped = options.origin === "client" && this.#config.timestampType === "LogAppendTime";
     const nowMs = this.#dependencies.clock.wallMs();
     if (options.origin === "client") this.#checkClientBatch(batch, nowMs);
-    const duplicate = this.#producers.check(batch);
+    const duplicate = this.#state.producers.check(batch);
     if (duplicate !== null) {
       return {
         kind: "duplicate",
         baseOffset: duplicate.baseOffset,
         lastOffset: duplicate.lastOffset,
         logAppendTimeMs: isStamped ? duplicate.timestampMs : -1,
-        logStartOffset: this.#logStartOffset,
+        logStartOffset: this.logStartOffset,
       };
     }
-    const baseOffset = this.#logEndOffset;
+    const baseOffset = this.logEndOffset;
     stampBatch(batch, 0, baseOffset, options.leaderEpoch);
     if (isStamped) stampLogAppendTime(batch, 0, nowMs);
     const lastOffset = batchLastOffset(batch);
-    assert(lastOffset >= baseOffset, "a batch has an offset at least");
-    this.#maybeRoll(batch, lastOffset);
-    this.#epochs.assign(options.leaderEpoch, baseOffset);
-    const completed = this.#producers.update(batch, 0, this.#dependencies.clock.nowMs());
-    const active = this.segments.active;
-    active.add(batch);
-    if (completed?.isAborted === true) active.noteAborted(completed);
-    this.#logEndOffset = lastOffset + 1;
-    this.#writer.write(active, this.#tail.add(batch, lastOffset + 1), lastOffset + 1);
+    this.#state.append(batch, this.#tail.add(batch, lastOffset + 1), options.leaderEpoch);
     return {
       kind: "appended",
       baseOffset,
       lastOffset,
       logAppendTimeMs: isStamped ? nowMs : -1,
-      logStartOffset: this.#logStartOffset,
+      logStartOffset: this.logStartOffset,
     };
   }
 
@@ -276,12 +259,12 @@ export class Log {
 
   /** The leader epoch that wrote, or will write, the offset; -1 when it is not known. */
   leaderEpochAt(offset: number): number {
-    return this.#epochs.epochAt(offset);
+    return this.#state.epochs.epochAt(offset);
   }
 
   /** Kafka's answer to OffsetForLeaderEpoch (KIP-101, KIP-279); both -1 when there is none. */
   endOffsetForEpoch(epoch: number): { leaderEpoch: number; endOffset: number } {
-    return this.#epochs.endOffsetFor(epoch, this.#logEndOffset);
+    return this.#state.epochs.endOffsetFor(epoch, this.logEndOffset);
   }
 
   /**
@@ -289,7 +272,7 @@ export class Log {
    * watermark; null: there is none, all below the high watermark is stable (X7).
    */
   firstUnstableOffset(highWatermark: number): number | null {
-    return this.#producers.firstUnstableOffset(highWatermark);
+    return this.#state.producers.firstUnstableOffset(highWatermark);
   }
 
   /**
@@ -305,13 +288,13 @@ export class Log {
 
   /** Forgets idempotent producers that have not been heard of for so long. */
   expireProducers(idleMs: number): void {
-    this.#producers.removeSeenBefore(this.#dependencies.clock.nowMs() - idleMs);
+    this.#state.producers.removeSeenBefore(this.#dependencies.clock.nowMs() - idleMs);
   }
 
   /** Resolves when all that was appended before is durable. Throws KafkaError KAFKA_STORAGE_ERROR. */
   async flush(): Promise<void> {
     this.refuseUnlessUsable();
-    await this.#writer.flush(this.#logEndOffset);
+    await this.#state.writer.flush(this.logEndOffset);
   }
 
   /**
@@ -323,7 +306,10 @@ export class Log {
     return this.#closing;
   }
 
-  /** Closes the files and leaves the rest as it is: the log is deleted, or moved aside. */
+  /**
+   * Closes the files and leaves the rest as it is: the log is deleted, or moved aside. Who waits for a
+   * flush is refused with NOT_LEADER_OR_FOLLOWER.
+   */
   abandon(): Promise<void> {
     this.#closing ??= this.#close(false);
     return this.#closing;
@@ -331,43 +317,138 @@ export class Log {
 
   /** Its directory is offline because another file in it has failed (R9). */
   fail(error: DiskError): void {
-    this.#writer.fail(error);
+    this.#state.writer.fail(error);
+  }
+
+  /** Begins a new segment now, whose file is made at once; false when the active one is empty. */
+  rollSegment(): boolean {
+    this.refuseUnlessUsable();
+    return !this.#changes.isCutting && this.#state.maybeRoll();
+  }
+
+  /**
+   * Moves the log's start up to the offset: readers see it at once. Whole inactive segments below it go;
+   * their files are removed after file.delete.delay.ms. When it resolves no crash brings those back; the
+   * manager's checkpoint does so for the rest. The caller has checked it against the high watermark (S13).
+   * Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  async advanceLogStartOffset(offset: number): Promise<void> {
+    this.refuseUnlessUsable();
+    if (offset <= this.logStartOffset) return;
+    assert(offset <= this.logEndOffset, "a log starts within its bounds (S12)");
+    this.#state.logStartOffset = offset;
+    await this.removeSegmentsBelow(offset, "records were deleted");
+  }
+
+  /**
+   * Retention: removes the inactive segments that end at or below the offset, and moves the log's start
+   * behind them. Returns how many. The rest is as with `advanceLogStartOffset`.
+   */
+  removeSegmentsBelow(offset: number, reason: string): Promise<number> {
+    return this.#changes.removeSegmentsBelow(offset, reason);
+  }
+
+  /**
+   * Takes what a compaction has made of some segments for them (S14, S15). `putInPlace` moves the files,
+   * while nobody reads the old ones, and returns those that wait for their removal. false: one of the
+   * segments is no longer there. Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  replaceSegments(
+    oldBaseOffsets: readonly number[],
+    putInPlace: () => Promise<readonly string[]>,
+  ): Promise<boolean> {
+    return this.#changes.replaceSegments(oldBaseOffsets, putInPlace);
+  }
+
+  /**
+   * Cuts off all batches that reach the offset or lie beyond it, durably, so that no power cut brings
+   * them back. Afterwards the log's end is where the last batch that stays ends, and producers and leader
+   * epochs are as they were there (S10, S11). The partition's one writer calls it and appends nothing
+   * meanwhile. Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  truncateTo(endOffset: number): Promise<void> {
+    return this.#changes.truncateTo(endOffset);
+  }
+
+  /** Removes all there is, durably; the log is empty and goes on at the offset. Else as `truncateTo`. */
+  truncateFullyAndStartAt(offset: number): Promise<void> {
+    return this.#changes.truncateFullyAndStartAt(offset);
+  }
+
+  /**
+   * After a failure for want of room: forgets what is in memory, recovers the directory in place, and
+   * the log takes batches again. Whoever waited for what was not written has been refused. Does nothing
+   * unless the log has failed. Throws DiskError, and the log stays failed: the failure itself when it is
+   * final (R9), or what went wrong now.
+   */
+  async heal(): Promise<void> {
+    if (this.failure === null || this.#isClosed) return;
+    if (await this.#changes.heal()) this.#listener?.onHealed?.();
+  }
+
+  #changesOf(): LogChanges {
+    const { timers } = this.#dependencies;
+    const dependencies = { ...this.#segmentDependencies, timers, parentSync: this.#parentSync };
+    return new LogChanges(dependencies, {
+      state: () => this.#state,
+      config: () => this.#config,
+      options: this.#options,
+      refuseUnlessUsable: () => this.refuseUnlessUsable(),
+      newState: (recovered, options) => this.#newState(recovered, options),
+      adopt: (state) => {
+        this.#tail.clear();
+        this.#state = state;
+      },
+    });
+  }
+
+  #newState(
+    recovered: RecoveredLog,
+    options: { readonly logStartOffset: number; readonly isDirectoryDurable: boolean },
+  ): LogState {
+    const dependencies: LogStateDependencies = {
+      ...this.#segmentDependencies,
+      timers: this.#dependencies.timers,
+      parentSync: this.#parentSync,
+      random: this.#dependencies.random,
+      // Of one that has been replaced, or is not in its place yet, nobody needs to hear.
+      onAdvance: () => {
+        if (this.#state === state) this.#listener?.onAdvance();
+      },
+      onFailure: (error) => {
+        if (this.#state === state) this.#onFailure(error);
+      },
+    };
+    const { directory, topicId } = this.#options;
+    const state: LogState = new LogState(
+      dependencies,
+      { directory, topicId, config: this.#config, ...options },
+      recovered,
+    );
+    return state;
   }
 
   async #close(isOrderly: boolean): Promise<void> {
     this.#isClosed = true;
+    // Whoever is in the middle of a change must not wait for a sync that we no longer want.
+    if (!isOrderly) this.#state.writer.stop();
+    await this.#changes.close();
     try {
       if (isOrderly) await this.#settle();
     } finally {
-      this.#writer.stop();
+      await this.#state.release();
       this.#tail.clear();
-      await this.#writer.quiet();
-      await Promise.all(this.segments.list.map((segment) => segment.close()));
     }
   }
 
   async #settle(): Promise<void> {
-    await this.#writer.settle();
-    const active = this.segments.active;
-    if (this.failure !== null || !active.isCreated) return;
+    await this.#state.writer.settle();
+    if (this.failure !== null) return;
     try {
-      if (active.sizeBytes > 0) await active.storeIndexes(true, true);
-      await this.#writeSnapshot();
+      await this.#state.storeEnd();
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
-      this.#writer.fail(error);
-    }
-  }
-
-  /** Not synced: if a power cut after the stop damages it, the next start scans more, no harm done. */
-  async #writeSnapshot(): Promise<void> {
-    if (this.#snapshotOffset === this.#logEndOffset) return;
-    const path = `${this.directory}/${offsetFileName(this.#logEndOffset, ".snapshot")}`;
-    const file = await this.#dependencies.disk.open(path, { create: true, truncate: true });
-    try {
-      await file.writev([encodeProducerSnapshot(this.#producers.snapshot())], 0);
-    } finally {
-      await file.close();
+      this.#state.writer.fail(error);
     }
   }
 
@@ -388,51 +469,6 @@ export class Log {
           `${timestampAfterMaxMs} ms after the broker's time ${nowMs}`,
       );
     }
-  }
-
-  #maybeRoll(batch: Buffer, lastOffset: number): boolean {
-    const timestampMs = batchMaxTimestamp(batch);
-    const next = { sizeBytes: batch.length, lastOffset, timestampMs };
-    if (!this.segments.active.shouldRoll(next, this.#config)) return false;
-    const bytes = encodeProducerSnapshot(this.#producers.snapshot());
-    this.segments.active.roll({ offset: this.#logEndOffset, bytes });
-    this.#snapshotOffset = this.#logEndOffset;
-    this.segments.push(this.#newSegment());
-    return true;
-  }
-
-  #newSegment(): Segment {
-    return Segment.active(this.#segmentDependencies, {
-      directory: this.directory,
-      baseOffset: this.#logEndOffset,
-      indexIntervalBytes: this.#config.indexIntervalBytes,
-    });
-  }
-
-  async #syncFiles(): Promise<boolean> {
-    const { disk } = this.#dependencies;
-    let isRenamed = false;
-    if (this.#epochs.isDirty) {
-      const content = encodeEpochCheckpoint(this.#epochs.entries);
-      this.#epochs.markWritten();
-      await replaceFile(disk, `${this.directory}/${EPOCH_CHECKPOINT}`, content);
-      isRenamed = true;
-    }
-    if (!this.#isDirectoryDurable && this.#options.topicId !== undefined) {
-      const file = await disk.open(`${this.directory}/${PARTITION_METADATA}`);
-      try {
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-    }
-    return isRenamed;
-  }
-
-  async #syncNames(): Promise<void> {
-    const own = this.#dependencies.disk.syncDir(this.directory);
-    await (this.#isDirectoryDurable ? own : Promise.all([own, this.#parentSync.sync()]));
-    this.#isDirectoryDurable = true;
   }
 
   #onFailure(error: DiskError): void {

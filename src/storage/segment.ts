@@ -65,6 +65,8 @@ export class Segment implements Unloadable {
   readonly hints = new ReadHints();
   readonly damage = new DamagedStretches();
   indexIntervalBytes: number;
+  /** By so much this segment's age limit is shorter than the topic's (segment.jitter.ms). */
+  rollJitterMs = 0;
 
   readonly #dependencies: SegmentDependencies;
   readonly #createdMs: number;
@@ -191,7 +193,7 @@ export class Segment implements Unloadable {
         : batch.timestampMs - firstTimestampMs;
     return (
       this.#sizeBytes + batch.sizeBytes > limits.segmentBytes ||
-      ageMs > limits.segmentMs ||
+      ageMs > limits.segmentMs - this.rollJitterMs ||
       offsets.isFull(limits.segmentIndexBytes) ||
       times.isFull(limits.segmentIndexBytes) ||
       batch.lastOffset - this.baseOffset > MAX_RELATIVE_OFFSET

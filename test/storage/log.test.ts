@@ -219,24 +219,41 @@ describe("a new segment begins", () => {
 });
 
 describe("flush", () => {
-  test("a new partition's directory, metadata and epochs are durable with its first batch", async () => {
+  test("a new partition's directory says durably whose it is before it takes batches", async () => {
+    const { open, disk } = logWorld();
+    const release = disk.hold("syncDir", "/data");
+    const opening = open({}, { topicId: "AAAAAAAAAAAAAAAAAAAAAQ" as never });
+    await settle();
+    const kinds = ["writev", "datasync", "syncDir"];
+    const calls = disk.calls.filter(({ operation }) => kinds.includes(operation));
+    expect(calls.map(({ operation, path }) => `${operation} ${path}`)).toEqual([
+      `writev ${DIRECTORY}/partition.metadata`,
+      `datasync ${DIRECTORY}/partition.metadata`,
+      `syncDir ${DIRECTORY}`,
+      "syncDir /data",
+    ]);
+    release();
+    await opening;
+  });
+
+  test("the name of the first segment and the epochs are durable with the first batch", async () => {
     const { open, disk } = logWorld();
     const log = await open({ flushMessages: 1 }, { topicId: "AAAAAAAAAAAAAAAAAAAAAQ" as never });
-    expect(disk.count("datasync") + disk.count("syncDir")).toBe(0);
     log.append(batchOf(1), CLIENT);
-    const release = disk.hold("syncDir", "/data");
+    const release = disk.hold("syncDir", DIRECTORY);
     await settle();
     expect(log.writtenEndOffset).toBe(1);
     expect(log.safeEndOffset).toBe(0);
     release();
     await settle();
     expect(log.safeEndOffset).toBe(1);
-    for (const name of ["partition.metadata", ".log", "leader-epoch-checkpoint.tmp"]) {
+    for (const name of [".log", "leader-epoch-checkpoint.tmp"]) {
       expect(disk.count("datasync", name), name).toBe(1);
     }
     log.append(batchOf(1), CLIENT);
     await settle();
-    expect(disk.count("syncDir")).toBe(2);
+    expect(disk.count("syncDir", DIRECTORY)).toBe(2);
+    expect(disk.count("syncDir", "/data")).toBe(1);
   });
 
   test("one sync covers all that queued up while another was running (S5)", async () => {

@@ -1,0 +1,95 @@
+import type { Disk } from "../base/disk.ts";
+import type { Clock } from "../base/clock.ts";
+import { batchLastOffset } from "../protocol/records/batch.ts";
+import { scanBatches } from "./batch-scanner.ts";
+import { EPOCH_CHECKPOINT, offsetFileName } from "./file-names.ts";
+import { removeFile, removeSegmentFiles } from "./log-files.ts";
+import type { Segment } from "./segment.ts";
+
+/** Where a log is cut: before the first batch that reaches the offset. */
+export interface CutPlace {
+  readonly segment: Segment;
+  readonly position: number;
+  /** The offset after the last batch that stays. */
+  readonly endOffset: number;
+}
+
+/** Finds the place in the segment, by the headers from the last index entry on. Throws DiskError. */
+export function findCut(clock: Clock, segment: Segment, endOffset: number): Promise<CutPlace> {
+  return segment.use(async ({ file, indexes }) => {
+    const entry = indexes.offsets.floor(endOffset);
+    // An entry that does not lead to its batch is a bit flip: the headers say it all (S9).
+    for (const startPosition of [entry?.position ?? 0, 0]) {
+      const found = { position: segment.writtenBytes, isRight: entry === null };
+      const scan = await scanBatches(
+        { file, clock },
+        {
+          startPosition,
+          endPosition: segment.writtenBytes,
+          minOffset: segment.baseOffset,
+          minLeaderEpoch: -1,
+          checksCrc: false,
+        },
+        (bytes, at, position) => {
+          const lastOffset = batchLastOffset(bytes, at);
+          if (position === startPosition) found.isRight ||= lastOffset === entry?.offset;
+          if (lastOffset < endOffset) return "go on";
+          found.position = position;
+          return "stop";
+        },
+      );
+      if (!found.isRight && startPosition > 0) continue;
+      return { segment, position: found.position, endOffset: scan.nextOffset };
+    }
+    return { segment, position: 0, endOffset: segment.baseOffset };
+  });
+}
+
+/**
+ * Removes all from the place on, durably, so that no power cut brings it back behind a gap (S3, S15):
+ * whole segments first, newest first. Nobody uses the segments. Throws DiskError.
+ */
+export async function cutSegments(
+  disk: Disk,
+  directory: string,
+  segments: readonly Segment[],
+  cut: CutPlace,
+): Promise<void> {
+  const gone = segments.filter((segment) => segment.baseOffset > cut.segment.baseOffset);
+  for (const { baseOffset } of gone.toReversed()) {
+    await removeSegmentFiles(disk, directory, baseOffset);
+    await removeFile(disk, `${directory}/${offsetFileName(baseOffset, ".snapshot")}`);
+  }
+  if (gone.length > 0) await disk.syncDir(directory);
+  const file = await disk.open(cut.segment.path(".log"));
+  try {
+    await file.truncate(cut.position);
+    // Before anything is appended: else a power cut could put the old tail behind new batches.
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Removes all there is and leaves an empty log that begins at the offset. Throws DiskError. */
+export async function startAnew(
+  disk: Disk,
+  directory: string,
+  segments: readonly Segment[],
+  offset: number,
+): Promise<void> {
+  for (const { baseOffset } of segments.toReversed()) {
+    await removeSegmentFiles(disk, directory, baseOffset);
+  }
+  for (const name of await disk.list(directory)) {
+    if (name.endsWith(".snapshot") || name === EPOCH_CHECKPOINT) {
+      await removeFile(disk, `${directory}/${name}`);
+    }
+  }
+  // What is left at this point by a power cut is the beginning of the old log, or nothing.
+  await disk.syncDir(directory);
+  const path = `${directory}/${offsetFileName(offset, ".log")}`;
+  const file = await disk.open(path, { create: true, truncate: true });
+  await file.close();
+  await disk.syncDir(directory);
+}
