@@ -36,12 +36,14 @@ import { decodePartitionMetadata } from "./partition-metadata.ts";
 export type CheckpointName =
   | "recovery-point-offset-checkpoint"
   | "log-start-offset-checkpoint"
-  | "replication-offset-checkpoint";
+  | "replication-offset-checkpoint"
+  | "cleaner-offset-checkpoint";
 
 const CHECKPOINTS: readonly CheckpointName[] = [
   "recovery-point-offset-checkpoint",
   "log-start-offset-checkpoint",
   "replication-offset-checkpoint",
+  "cleaner-offset-checkpoint",
 ];
 
 /** The metadata log's directory: the raft driver opens it. */
@@ -197,6 +199,21 @@ export class LogDirectory {
   checkpointOf(name: CheckpointName, topic: string, partitionIndex: number): number | undefined {
     const key = partitionDirectoryName(topic, partitionIndex);
     return this.checkpoints.get(name)?.get(key)?.offset;
+  }
+
+  /** What a log is opened with. */
+  checkpointsOf({ topic, partitionIndex }: StoredPartition): {
+    readonly recoveryPoint: number;
+    readonly logStartOffset: number;
+    readonly cleanedOffset: number;
+  } {
+    const offsetOf = (name: CheckpointName): number =>
+      this.checkpointOf(name, topic, partitionIndex) ?? 0;
+    return {
+      recoveryPoint: offsetOf("recovery-point-offset-checkpoint"),
+      logStartOffset: offsetOf("log-start-offset-checkpoint"),
+      cleanedOffset: offsetOf("cleaner-offset-checkpoint"),
+    };
   }
 
   /**

@@ -2,8 +2,10 @@ import type { Clock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
+import type { Offload } from "../base/offload.ts";
 import type { Random } from "../base/random.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
+import type { LogCleanerOptions } from "./log-cleaner.ts";
 
 export interface LogManagerDependencies {
   readonly disk: Disk;
@@ -11,6 +13,8 @@ export interface LogManagerDependencies {
   readonly random: Random;
   readonly logger: Logger;
   readonly timers: TimerQueue;
+  /** For compaction; without it nothing is compacted. */
+  readonly offload?: Offload;
 }
 
 export interface LogManagerOptions {
@@ -26,6 +30,8 @@ export interface LogManagerOptions {
   readonly producerIdExpirationMs?: number;
   /** holdfast.tail.cache.bytes; default 0: none. */
   readonly tailCacheBytes?: number;
+  /** Default: nothing is compacted (log.cleaner.enable). */
+  readonly cleaner?: LogCleanerOptions;
   /** How many files this process may open; default: enough. */
   readonly maxOpenFiles?: number;
 }

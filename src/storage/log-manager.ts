@@ -3,6 +3,7 @@ import { type DiskError, isNotFound } from "../base/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
 import { removeDirectory } from "./directory-files.ts";
+import { cleanerOf } from "./directory-cleaning.ts";
 import { DirectoryHealth, type DirectoryLog } from "./directory-health.ts";
 import {
   type OpenedDirectories,
@@ -12,8 +13,9 @@ import {
 import { markedDirectoryName, partitionDirectoryName, type DirectoryMark } from "./file-names.ts";
 import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
+import type { LogCleaner } from "./log-cleaner.ts";
 import { DEFAULT_LOG_CONFIG } from "./log-config.ts";
-import type { LogDirectory, StoredPartition } from "./log-directory.ts";
+import type { LogDirectory } from "./log-directory.ts";
 import { listLogFiles } from "./log-files.ts";
 import { SegmentCache } from "./segment-cache.ts";
 import type {
@@ -62,6 +64,7 @@ export class LogManager {
   /** What is going on with a partition, by directory name: one thing at a time. */
   readonly #pending = new Map<string, Promise<unknown>>();
   readonly #background: BackgroundTasks;
+  readonly #cleaner: LogCleaner | null;
   #highWatermarks: HighWatermarkSource = () => undefined;
   #onHealed: () => void = () => undefined;
   /** Logs in the directories that others have opened: the metadata log. */
@@ -99,6 +102,12 @@ export class LogManager {
         await directory.writeLogStarts();
       },
       onHealed: () => this.#onHealed(),
+    });
+    this.#cleaner = cleanerOf(dependencies, options.cleaner, {
+      directories: usable,
+      health: this.#health,
+      logsOnline: () => this.logsOnline(),
+      highWatermarkOf: (topic, partitionIndex) => this.#highWatermarks(topic, partitionIndex),
     });
   }
 
@@ -251,7 +260,7 @@ export class LogManager {
 
   async #close(brokerEpoch: number | null): Promise<void> {
     await Promise.allSettled(this.#pending.values());
-    await Promise.all([this.#health.close(), this.#background.close()]);
+    await Promise.all([this.#health.close(), this.#background.close(), this.#cleaner?.close()]);
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()]);
     await Promise.all(logs.map((log) => this.#limiter.run(() => log.close())));
     for (const directory of this.#directories) {
@@ -309,20 +318,11 @@ export class LogManager {
         directory: `${directory.path}/${key}`,
         config,
         isClean: directory.isClean || directory.recovered.has(key),
-        recoveryPoint: this.#recoveryPointOf(directory, id),
-        logStartOffset: this.#logStartOf(directory, id),
+        ...directory.checkpointsOf(id),
         topicId: id.topicId,
         onFailure: (error) => this.#health.failed(directory, error),
       },
     );
-  }
-
-  #recoveryPointOf(directory: LogDirectory, { topic, partitionIndex }: StoredPartition): number {
-    return directory.checkpointOf("recovery-point-offset-checkpoint", topic, partitionIndex) ?? 0;
-  }
-
-  #logStartOf(directory: LogDirectory, { topic, partitionIndex }: StoredPartition): number {
-    return directory.checkpointOf("log-start-offset-checkpoint", topic, partitionIndex) ?? 0;
   }
 
   /** Takes a directory of the same name but of another topic out of the way. */
@@ -416,8 +416,7 @@ export class LogManager {
               {
                 directory: `${directory.path}/${key}`,
                 config: DEFAULT_LOG_CONFIG,
-                recoveryPoint: this.#recoveryPointOf(directory, stored),
-                logStartOffset: this.#logStartOf(directory, stored),
+                ...directory.checkpointsOf(stored),
               },
             );
             await log.close();
@@ -442,6 +441,7 @@ export class LogManager {
       }
       return Promise.resolve();
     });
+    this.#cleaner?.start();
     for (const directory of this.#directories) {
       this.#background.start(async () => {
         await this.#health.guard(directory, async () => {
