@@ -126,7 +126,7 @@ export class BatchReader {
    */
   take(limitOffset: number, maxBytes: number): LogReadResult {
     const from = this.#at;
-    this.#checkWhole();
+    this.checkWhole();
     for (;;) {
       this.#passBatch();
       if (!this.hasBatch || this.#headerDamage() !== null) break;
@@ -143,6 +143,12 @@ export class BatchReader {
         if (memory !== null) this.#pool.release(memory);
       },
     };
+  }
+
+  /** Throws MisplacedError when the current batch, which is in memory, is not good. */
+  checkWhole(): void {
+    const damage = this.#damage();
+    if (damage !== null) throw new MisplacedError(this.position, damage);
   }
 
   /** Gives the memory back, unless it was taken. */
@@ -165,11 +171,6 @@ export class BatchReader {
 
   #check(): void {
     const damage = this.#headerDamage();
-    if (damage !== null) throw new MisplacedError(this.position, damage);
-  }
-
-  #checkWhole(): void {
-    const damage = this.#damage();
     if (damage !== null) throw new MisplacedError(this.position, damage);
   }
 

@@ -109,12 +109,15 @@ async function takeBatches(
   reader: BatchReader,
   options: SegmentReadOptions,
 ): Promise<LogReadResult> {
-  const isTooLarge = reader.sizeBytes > options.maxBytes && !options.minOneBatch;
-  if (reader.lastOffset >= options.limitOffset || isTooLarge) {
-    return { records: Buffer.alloc(0), nextOffset: options.offset };
-  }
+  const nothing = { records: Buffer.alloc(0), nextOffset: options.offset };
+  if (reader.sizeBytes > options.maxBytes && !options.minOneBatch) return nothing;
   // A batch that is larger than what was asked for is read whole, alone.
   await reader.fill(reader.sizeBytes);
+  if (reader.lastOffset >= options.limitOffset) {
+    // A reader who is told of nothing comes again; a damaged offset would keep him here for ever.
+    reader.checkWhole();
+    return nothing;
+  }
   return reader.take(options.limitOffset, options.maxBytes);
 }
 
