@@ -65,7 +65,7 @@ export async function checkFlushedFiles(image: Image, found: Outcome): Promise<s
         violations.push(`${id}: ${directory} below its recovery point ${offset}: ${text}`);
       for (const [index, base] of bases.entries()) {
         const next = bases[index + 1];
-        if (next === undefined || next > offset) break;
+        if (next === undefined || next >= offset) break;
         if (!(await areIndexesRight(disk, directory, base))) say("S9", `the indexes of ${base}`);
         const snapshot = image.files.get(`${directory}/${offsetFileName(next, ".snapshot")}`);
         if (!isWholeSnapshot(snapshot)) say("S11", `the snapshot of ${next}`);
@@ -111,8 +111,9 @@ async function epochFaults(
   directory: string,
   segmentBases: readonly number[],
 ): Promise<string[]> {
-  const epochs = await loadLeaderEpochs(disk, directory);
-  if (epochs === null) return ["the leader epochs cannot be read"];
+  const stored = await loadLeaderEpochs(disk, directory);
+  if (stored === null) return ["the leader epochs cannot be read"];
+  const { epochs } = stored;
   const faults: string[] = [];
   let endOffset = 0;
   forEachBatch(disk, directory, segmentBases, (bytes, at) => {

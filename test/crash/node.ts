@@ -1,3 +1,4 @@
+import { must } from "../../src/base/assert.ts";
 import type { Clock, Timer } from "../../src/base/clock.ts";
 import type { Disk } from "../../src/base/disk.ts";
 import type { Uuid } from "../../src/base/ids.ts";
@@ -63,7 +64,7 @@ export class Node {
     const raft = await RaftDriver.open(shared, {
       logDirectory: first.path,
       nodeId: NODE_ID,
-      directoryId: first.directoryId,
+      directoryId: must(first.directoryId, "the first directory is usable"),
     });
     const node = new Node(setup, manager, raft);
     await raft.start({

@@ -38,6 +38,8 @@ export interface NameChange {
   readonly node: NodeId;
   /** The entries that it sets, all of them or none. */
   readonly sets: readonly { readonly slot: Slot; readonly node: NodeId | null }[];
+  /** The file was synced since: its own name may be durable ahead of older changes beside it. */
+  isFileSynced: boolean;
 }
 
 /** All that is not durable, in the order in which choices speak of it. */
@@ -164,7 +166,7 @@ export class PowerModel {
         const { node, to } = change;
         if (change.isDirectory) this.#directories.set(node, new Map());
         else this.#files.set(node, durableFile(NO_BYTES));
-        this.#names.push({ at, node, sets: [{ slot: to, node }] });
+        this.#names.push({ at, node, sets: [{ slot: to, node }], isFileSynced: false });
         return;
       }
       case "move": {
@@ -173,7 +175,7 @@ export class PowerModel {
           { slot: from, node: null },
           { slot: to, node },
         ];
-        this.#names.push({ at, node, sets });
+        this.#names.push({ at, node, sets, isFileSynced: false });
         return;
       }
       case "unlink":
@@ -181,6 +183,7 @@ export class PowerModel {
           at,
           node: change.node,
           sets: [{ slot: change.from, node: null }],
+          isFileSynced: false,
         });
     }
   }
@@ -213,6 +216,9 @@ export class PowerModel {
     const file = must(this.#files.get(node), "a file is synced");
     settle(file.lengths, coveredEvents);
     for (const versions of file.pages.values()) settle(versions, coveredEvents);
+    for (const change of this.#names) {
+      if (change.node === node && change.at < coveredEvents) change.isFileSynced = true;
+    }
   }
 
   #syncDir({ node, coveredEvents }: Sync): void {
@@ -295,12 +301,13 @@ function newestOf({ names, files }: Pending): Choice {
 export function dependsOn(later: NameChange, earlier: NameChange): boolean {
   if (later.node === earlier.node) return true;
   return later.sets.some(({ slot, node }) =>
-    earlier.sets.some(
-      (set) =>
-        (set.slot.directory === slot.directory && set.slot.name === slot.name) ||
-        // A directory is removed when it is empty.
-        (later.sets.length === 1 && node === null && set.slot.directory === later.node),
-    ),
+    earlier.sets.some((set) => {
+      // A directory is removed when it is empty.
+      const isRemoval = later.sets.length === 1 && node === null;
+      if (isRemoval && set.slot.directory === later.node) return true;
+      if (set.slot.directory !== slot.directory) return false;
+      return !later.isFileSynced || set.slot.name === slot.name;
+    }),
   );
 }
 

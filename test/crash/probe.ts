@@ -1,6 +1,7 @@
 import { loopTurn } from "../../src/base/clock.ts";
 import type { Disk } from "../../src/base/disk.ts";
 import type { Uuid } from "../../src/base/ids.ts";
+import type { MemoryDisk } from "../../src/sim/memory-disk.ts";
 import { batchSizeBytes } from "../../src/protocol/records/batch.ts";
 import { buildBatch } from "../../src/protocol/records/batch-builder.ts";
 import { parsePartitionDirectoryName } from "../../src/storage/file-names.ts";
@@ -46,30 +47,35 @@ const NOTHING: Omit<Outcome, "violations"> = { logs: new Map(), cleanEpoch: null
 export async function probe(image: Image, setup: Setup): Promise<Outcome> {
   const violations: string[] = [];
   try {
-    const first = await life(diskOf(image), setup);
-    if (first.violations.length > 0) return first;
-    const second = await life(diskOf(first.image), setup);
-    violations.push(...second.violations, ...differences(first, second));
-    violations.push(...(await checkFlushedFiles(image, first)));
-    if (violations.length === 0) violations.push(...(await goOn(second.image, first, setup)));
-    return { ...first, violations };
+    const first = await life(image, setup);
+    if (first.found.violations.length > 0) return first.found;
+    const second = await life(first.image, setup);
+    violations.push(...second.found.violations, ...differences(first, second));
+    violations.push(...(await checkFlushedFiles(image, first.found)));
+    if (violations.length === 0) violations.push(...(await goOn(second, first.found, setup)));
+    return { ...first.found, violations };
   } catch (error) {
-    violations.push(
-      `the node did not start: ${error instanceof Error ? error.stack : String(error)}`,
-    );
-    return { ...NOTHING, violations };
+    const what = error instanceof Error ? `${String(error)} ${error.stack}` : String(error);
+    return { ...NOTHING, violations: [`S6: the node did not start: ${what}`] };
   }
 }
 
-type Life = Outcome & { readonly image: Image };
+/** A node that has started and recovered all, and what the disk was then. */
+interface Life {
+  readonly disk: MemoryDisk;
+  readonly node: Node;
+  readonly logs: Logs;
+  readonly found: Outcome;
+  readonly image: Image;
+}
 
-/** A start that ends in kill -9 once all is recovered. */
-async function life(disk: ReturnType<typeof diskOf>, setup: Setup): Promise<Life> {
+async function life(from: Image, setup: Setup): Promise<Life> {
+  const disk = diskOf(from);
   const node = await start(disk, setup);
   const logs = await node.openAll();
-  const found = await readAll(logs);
+  const found = { ...(await readAll(logs)), ...metadataOf(node) };
   await loopTurn();
-  return { ...found, ...metadataOf(node), image: imageOf(disk) };
+  return { disk, node, logs, found, image: imageOf(disk) };
 }
 
 function start(disk: Disk, setup: Setup): Promise<Node> {
@@ -135,8 +141,8 @@ function differences(first: Life, second: Life): string[] {
   const found = imageDifferences(first.image, second.image).filter(
     (text) => !/quorum-state|__cluster_metadata-0/.test(text),
   );
-  for (const [topicId, log] of first.logs) {
-    const again = second.logs.get(topicId);
+  for (const [topicId, log] of first.found.logs) {
+    const again = second.found.logs.get(topicId);
     const isSame =
       again?.startOffset === log.startOffset &&
       again.endOffset === log.endOffset &&
@@ -148,10 +154,11 @@ function differences(first: Life, second: Life): string[] {
 }
 
 /** The log takes batches again, stops in order and is found as it was left. */
-async function goOn(image: Image, before: Outcome, setup: Setup): Promise<string[]> {
-  const disk = diskOf(image);
-  const node = await start(disk, setup);
-  const logs = await node.openAll();
+async function goOn(
+  { disk, node, logs, image }: Life,
+  before: Outcome,
+  setup: Setup,
+): Promise<string[]> {
   const appended: KnownBatch[] = [];
   for (const [topicId, { log }] of logs) {
     const batch = probeBatch();
@@ -163,8 +170,9 @@ async function goOn(image: Image, before: Outcome, setup: Setup): Promise<string
     }
   }
   await node.close(7);
-  const violations = await checkFiles(imageOf(disk), before);
-  const last = await life(diskOf(imageOf(disk)), setup);
+  const left = imageOf(disk);
+  const violations = await checkFiles(left, before);
+  const { found: last } = await life(left, setup);
   violations.push(...last.violations);
   // What nobody could open still has to be recovered: such a stop is not clean.
   const isAllOpened = partitionDirectoriesOf(image, setup).length === logs.size;

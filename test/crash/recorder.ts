@@ -2,7 +2,7 @@ import { must } from "../../src/base/assert.ts";
 import type { Disk, DiskFile, DiskLock, DiskSpace, OpenOptions } from "../../src/base/disk.ts";
 import { randomBelow, type Random } from "../../src/base/random.ts";
 import { MemoryDisk } from "../../src/sim/memory-disk.ts";
-import { areSyncsSuppressed } from "./site-switch.ts";
+import { areSyncsSuppressed, useDisk } from "./site-switch.ts";
 import { type Image, type NodeId, nodesOf, ROOT, type Slot, type TraceEvent } from "./trace.ts";
 import { diskOf } from "./image.ts";
 
@@ -31,6 +31,7 @@ export class RecordingDisk implements Disk {
   #nextNode: NodeId;
 
   constructor(base: Image) {
+    useDisk(this);
     this.#inner = diskOf(base);
     const nodes = nodesOf(base);
     for (const { path, node, content } of nodes) {
