@@ -111,8 +111,9 @@ export class FaultyDisk implements Disk {
     return this.#call("syncDir", path, () => this.#inner.syncDir(path));
   }
 
-  statfs(path: string): Promise<DiskSpace> {
-    return this.#call("statfs", path, () => this.#inner.statfs(path));
+  async statfs(path: string): Promise<DiskSpace> {
+    const space = await this.#call("statfs", path, () => this.#inner.statfs(path));
+    return this.#isFull(path) ? { ...space, usableBytes: 0 } : space;
   }
 
   lock(directory: string): Promise<DiskLock> {
@@ -185,6 +186,17 @@ export class FaultyDisk implements Disk {
     }
     if (refusal !== undefined) throw new DiskError(refusal.code, path, operation);
     return await (early === null ? call() : early());
+  }
+
+  /** Where writes are always refused for want of room, there is none. */
+  #isFull(path: string): boolean {
+    return this.#rules.some(({ rule, matchesPath, matchedCount }) => {
+      const { fault } = rule;
+      const isNoRoom =
+        (fault.kind === "error" || fault.kind === "shortWrite") && fault.code === "ENOSPC";
+      const isActive = rule.times === Infinity && matchedCount >= rule.after;
+      return isNoRoom && isActive && matchesPath(path);
+    });
   }
 
   /** What shall go wrong with this call. Counts it, so it is asked once for each. */
