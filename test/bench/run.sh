@@ -1,74 +1,99 @@
 #!/usr/bin/env bash
 # Holdfast and Apache Kafka side by side: the same clients, the same machine, one run, taken in turn.
 #
-#   test/bench/run.sh [RUNS]      default 3; needs test/peers/kafka/setup.sh to have run
+#   npm run bench -- [PART...]      startup throughput flush acks memory recovery; default: all
 #
-# Appends one JSON line a measurement to $OUT (default: a temporary file) and prints the table of
-# docs/benchmarks.md at the end. Both brokers run with their default settings, one topic, one partition.
+# RUNS (3): rounds of each part. Needs `npm run build`, and test/peers/kafka/setup.sh to have run. Appends
+# one JSON line a measurement to $OUT (default: a temporary file) and prints the tables of
+# docs/benchmarks.md at the end. Default settings on both sides, one topic, one partition, if a part does
+# not say otherwise.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-kit=$root/test/peers/kafka
-runs=${1:-3}
-work=$(mktemp -d)
-OUT=${OUT:-$work/bench.jsonl}
-export RUNDIR=$work/run
-mkdir -p "$RUNDIR"
+. "$here/brokers.sh"
 
-KAFKA_PORT=19092 # fixed in the kit
-HOLDFAST_PORT=19192
+RUNS=${RUNS:-3}
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(startup throughput flush acks memory recovery)
 
-holdfast() { # the command line of a broker on the data directory $1
-  echo "node $root/bin/broker --override node.id=1 --override listeners=PLAINTEXT://127.0.0.1:$HOLDFAST_PORT --override log.dirs=$1 --override offsets.topic.replication.factor=1 --override group.initial.rebalance.delay.ms=0"
+part_startup() {
+  for round in $(seq "$RUNS"); do
+    BOOTSTRAP=127.0.0.1:$KAFKA_PORT LABEL=kafka IDLE=5 "$kit/bench-startup.sh" | record
+    rm -rf "$work/startup"
+    BOOTSTRAP=127.0.0.1:$HOLDFAST_PORT LABEL=holdfast IDLE=5 FORMAT_CMD= \
+      START_CMD="$(holdfast_command "$work/startup")" "$kit/bench-startup.sh" | record
+  done
 }
 
-stop_all() {
-  "$kit/single.sh" stop || true
-  if [ -n "${holdfast_pid:-}" ]; then kill "$holdfast_pid" 2>/dev/null || true; wait "$holdfast_pid" 2>/dev/null || true; fi
-  holdfast_pid=
-}
-trap 'stop_all; [ -z "${KEEP:-}" ] && rm -rf "$work"' EXIT
-
-wait_ready() { "$HOME/.cache/holdfast-peers/venv/bin/python" "$kit/rawpoll.py" "127.0.0.1:$1" --brokers 1 --quiet; }
-
-# measure BROKER SCRIPT [VAR=value ...]: one run of a kit script against one of the two brokers.
-measure() {
-  local broker=$1 script=$2; shift 2
-  local port=$KAFKA_PORT pid
-  if [ "$broker" = holdfast ]; then port=$HOLDFAST_PORT pid=$holdfast_pid; else pid=$(cat "$RUNDIR/node1.pid"); fi
-  echo "$(date +%T) $broker $script $*" >&2
-  env BOOTSTRAP="127.0.0.1:$port" BROKER_PIDS="$pid" LABEL="$broker" "$@" "$kit/$script" | tee -a "$OUT" >&2
-  sync
+part_throughput() {
+  start_both
+  for round in $(seq "$RUNS"); do
+    pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=default
+    pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=tuned
+    pair bench-rdkafka.sh SIZE=1024 N=500000 ACKS=all
+    pair bench-consume-java.sh SIZE=1024 N=500000
+  done
+  stop_all
 }
 
-# A pair of runs, the order alternating from round to round.
-pair() {
-  if [ $((round % 2)) = 0 ]; then measure kafka "$@"; measure holdfast "$@"
-  else measure holdfast "$@"; measure kafka "$@"; fi
+# Every batch synced before its ack, on both sides.
+part_flush() {
+  TAG='"flush": 1' start_both 1
+  for round in $(seq "$RUNS"); do
+    TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=200000 ACKS=all TUNING=default
+    TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=all TUNING=tuned
+  done
+  stop_all
 }
 
-for round in $(seq "$runs"); do
-  echo "$(date +%T) start-up, round $round" >&2
-  BOOTSTRAP=127.0.0.1:$KAFKA_PORT LABEL=kafka IDLE=5 "$kit/bench-startup.sh" | tee -a "$OUT" >&2
-  rm -rf "$work/startup"
-  BOOTSTRAP=127.0.0.1:$HOLDFAST_PORT LABEL=holdfast IDLE=5 FORMAT_CMD= START_CMD="$(holdfast "$work/startup")" \
-    "$kit/bench-startup.sh" | tee -a "$OUT" >&2
+# The same with 32 producers that send one record at a time (linger 0).
+part_acks() {
+  start_both 1
+  for round in $(seq "$RUNS"); do
+    for broker in $(in_turn); do
+      select_broker "$broker"
+      local topic=acks-$round
+      BOOTSTRAP=$bootstrap PATH=$PATH bash -c ". '$kit/env.sh'; topic_create $topic 1 1"
+      result "sync-producers" '"producers": 32, "flush": 1, "acks": "all", "size": 1024' \
+        "$(node "$here/sync-producers.mjs" "$bootstrap" "$topic" 32 10)"
+    done
+  done
+  stop_all
+}
+
+# Default settings; librdkafka sends batches of up to 1 MB.
+part_memory() {
+  start_holdfast
+  select_broker holdfast
+  BOOTSTRAP=$bootstrap bash -c ". '$kit/env.sh'; topic_create memory 1 1"
+  local gigabyte
+  for gigabyte in 1 2 3 4 5; do
+    "$peers/rdperf" produce "$bootstrap" memory 1000000 1024 acks=all linger.ms=5 >/dev/null
+  done
+  result "memory" '"gb": 5, "size": 1024' "$(memory_of "$broker_pid")"
+  stop_all
+}
+
+# 1 GiB in 16 KiB batches that was never synced, in one segment; killed, and started again.
+part_recovery() {
+  for round in $(seq "$RUNS"); do
+    rm -rf "$work/data"
+    start_holdfast "--override log.segment.bytes=2000000000"
+    select_broker holdfast
+    BOOTSTRAP=$bootstrap bash -c ". '$kit/env.sh'; topic_create recovery 1 1"
+    "$peers/rdperf" produce "$bootstrap" recovery 1048576 1024 acks=all linger.ms=5 \
+      batch.size=16384 batch.num.messages=15 >/dev/null
+    kill -9 "$holdfast_pid"
+    wait "$holdfast_pid" 2>/dev/null || true
+    : >"$work/holdfast.log"
+    start_holdfast "--override log.segment.bytes=2000000000"
+    result "recovery" '"gib": 1, "size": 16384' "$(node "$here/recovery-time.mjs" "$work/holdfast.log")"
+    stop_all
+  done
+}
+
+for part in "${parts[@]}"; do
+  echo "$(date +%T) part $part" >&2
+  "part_$part"
 done
-
-"$kit/single.sh" format
-"$kit/single.sh" start
-$(holdfast "$work/data") >"$work/holdfast.log" 2>&1 &
-holdfast_pid=$!
-wait_ready $HOLDFAST_PORT
-
-# The JIT of either broker is warm before anything counts.
-for broker in kafka holdfast; do OUT=/dev/null measure $broker bench-rdkafka.sh N=300000; OUT=/dev/null measure $broker bench-produce-java.sh N=200000; done
-
-for round in $(seq "$runs"); do
-  pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=default
-  pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=tuned
-  pair bench-rdkafka.sh SIZE=1024 N=500000 ACKS=all
-  pair bench-consume-java.sh SIZE=1024 N=500000
-done
-
 node "$here/table.mjs" "$OUT"

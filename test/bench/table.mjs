@@ -2,12 +2,26 @@
 //   node test/bench/table.mjs FILE.jsonl
 import { readFileSync } from "node:fs";
 
-const PARAMETERS = ["bench", "state", "size", "acks", "tuning"];
+const PARAMETERS = ["bench", "state", "producers", "gb", "gib", "size", "acks", "tuning", "flush"];
+const UNITS = {
+  producers: (value) => `${value} producers`,
+  gb: (value) => `${value} GB`,
+  gib: (value) => `${value} GiB`,
+  size: (value) => `${value} B`,
+  acks: (value) => `acks=${value}`,
+  flush: (value) => `flush=${value}`,
+};
 const FIGURES = [
   ["metadata_ms", "ms to Metadata"],
   ["idle_rss_mib", "idle MiB"],
   ["mb_s", "MB/s"],
   ["broker_cpu_s_per_gb", "broker CPU s/GB"],
+  ["acks_s", "acks/s"],
+  ["p50_ms", "p50 ms"],
+  ["p99_ms", "p99 ms"],
+  ["rss_mib", "MiB"],
+  ["max_rss_mib", "greatest MiB"],
+  ["recovery_ms", "ms"],
 ];
 
 const rows = readFileSync(process.argv[2], "utf8")
@@ -27,9 +41,7 @@ const groups = Map.groupBy
 
 function nameOf(row) {
   return PARAMETERS.filter((key) => key in row)
-    .map((key) =>
-      key === "size" ? `${row.size} B` : key === "acks" ? `acks=${row.acks}` : row[key],
-    )
+    .map((key) => UNITS[key]?.(row[key]) ?? row[key])
     .join(" ");
 }
 
@@ -42,10 +54,12 @@ for (const [name, group] of groups) {
       group.filter((row) => row.label === label && key in row).map((row) => row[key]);
     const ours = of("holdfast");
     const theirs = of("kafka");
-    if (ours.length === 0 || theirs.length === 0) continue;
+    if (ours.length === 0) continue;
     const cell = (values) =>
-      `${round(median(values))} (${round(Math.min(...values))}–${round(Math.max(...values))})`;
-    const ratio = (median(ours) / median(theirs)).toFixed(2);
+      values.length === 0
+        ? "–"
+        : `${round(median(values))} (${round(Math.min(...values))}–${round(Math.max(...values))})`;
+    const ratio = theirs.length === 0 ? "–" : (median(ours) / median(theirs)).toFixed(2);
     console.log(
       `| ${name} | ${title} | ${cell(ours)} | ${cell(theirs)} | ${ratio} | ${ours.length} |`,
     );
