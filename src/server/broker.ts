@@ -127,7 +127,10 @@ class NodeBroker implements Broker {
     this.#onClose(() => this.#listeners.stop());
     await this.#register({ logs, replicas, metadata, coordinator });
     const handlers = createHandlers(
-      { replicas, metadata, coordinator, clock, offload, logger, clusterId },
+      {
+        ...{ replicas, metadata, coordinator, clock, offload, logger, clusterId },
+        greatestProducerId: () => greatestProducerId(logs),
+      },
       this.#config,
     );
     const dispatcher = new Dispatcher(handlers, logger);
@@ -156,8 +159,10 @@ class NodeBroker implements Broker {
         logDirectory: first.path,
         nodeId: this.#config["node.id"],
         directoryId: must(first.directoryId, "the first directory is usable"),
+        onDiskFailure: (error) => logs.onDiskFailure(first.path, error),
       },
     );
+    logs.adopt(raft.log);
     this.#onClose(() => raft.close());
     const metadata = await MetadataManager.open(
       { raft, random: random.fork("metadata"), timers, logger },
@@ -235,6 +240,13 @@ interface Parts {
 
 function partitionCountOf(image: MetadataImage, topic: string): number | null {
   return image.topicsByName.get(topic)?.partitions.length ?? null;
+}
+
+/** Of all that a log here knows, or -1. */
+function greatestProducerId(logs: LogManager): number {
+  let greatest = -1;
+  for (const log of logs.logsOnline()) greatest = Math.max(greatest, log.greatestProducerId);
+  return greatest;
 }
 
 /** The id of the directory that holds the partition's log; null when it is not open. */

@@ -27,6 +27,8 @@ import type { MetadataManager } from "./metadata/metadata-manager.ts";
 import { ProducerIds } from "./metadata/producer-ids.ts";
 
 export interface HandlerDependencies {
+  /** Of all that the logs of this node know, or -1. */
+  readonly greatestProducerId: () => number;
   readonly replicas: ReplicaManager;
   readonly metadata: MetadataManager;
   readonly coordinator: GroupCoordinator;
@@ -87,10 +89,13 @@ function groupHandlers({ metadata, coordinator }: HandlerDependencies): readonly
 }
 
 function metadataHandlers(
-  { metadata, logger, clusterId }: HandlerDependencies,
+  { metadata, logger, clusterId, greatestProducerId }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
-  const producerIds = new ProducerIds(() => metadata.allocateProducerIds());
+  const producerIds = new ProducerIds(
+    () => metadata.allocateProducerIds(greatestProducerId()),
+    () => (greatestProducerId() < metadata.image.nextProducerId ? -1 : greatestProducerId()),
+  );
   return [
     metadataHandler({
       metadata,

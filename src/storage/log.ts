@@ -286,6 +286,11 @@ export class Log {
     return await this.#reads.abortedTransactions(startOffset, endOffset);
   }
 
+  /** The greatest producer id that any of its batches since the oldest producer snapshot has, or -1. */
+  get greatestProducerId(): number {
+    return this.#state.producers.greatestProducerId;
+  }
+
   /** Forgets idempotent producers that have not been heard of for so long. */
   expireProducers(idleMs: number): void {
     this.#state.producers.removeSeenBefore(this.#dependencies.clock.nowMs() - idleMs);

@@ -68,6 +68,7 @@ export interface CompletedTransaction {
  */
 export class ProducerState {
   readonly #producers = new Map<number, Producer>();
+  #greatestProducerId = -1;
   /** First offsets of the transactions that are open, ascending, with their producers. */
   readonly #open = new Map<number, number>();
   /** Transactions that have ended, by their markers, ascending: until the high watermark is above. */
@@ -75,6 +76,11 @@ export class ProducerState {
 
   get producerCount(): number {
     return this.#producers.size;
+  }
+
+  /** The greatest id that was ever known here, or -1. */
+  get greatestProducerId(): number {
+    return this.#greatestProducerId;
   }
 
   /**
@@ -213,6 +219,7 @@ export class ProducerState {
     if (producer === undefined) {
       producer = newProducer(epoch, nowMs);
       this.#producers.set(producerId, producer);
+      this.#greatestProducerId = Math.max(this.#greatestProducerId, producerId);
     } else if (epoch !== producer.epoch) {
       producer.epoch = epoch;
       producer.batches = [];

@@ -225,11 +225,11 @@ export class MetadataManager {
     throw new KafkaError(error.name, error.message);
   }
 
-  /** A block of producer ids for this incarnation, committed. Throws KafkaError. */
-  async allocateProducerIds(): Promise<ProducerIdBlock> {
+  /** A block of producer ids for this incarnation, above the known one, committed. Throws KafkaError. */
+  async allocateProducerIds(greatestKnownId = -1): Promise<ProducerIdBlock> {
     const brokerEpoch = must(this.#brokerEpoch, "a broker registers before it serves");
     const { answer, committed } = this.#controller.run((image) =>
-      allocateProducerIds(image, { brokerId: this.#options.nodeId, brokerEpoch }),
+      allocateProducerIds(image, { brokerId: this.#options.nodeId, brokerEpoch, greatestKnownId }),
     );
     await committed;
     return answer;

@@ -6,18 +6,21 @@ import type { ProducerIdBlock } from "./producer-id-blocks.ts";
  */
 export class ProducerIds {
   readonly #allocate: () => Promise<ProducerIdBlock>;
+  readonly #greatestForeignId: () => number;
   #nextId = 0;
   #endId = 0;
   /** The allocation that all wait for who found the block used up. */
   #refill: Promise<void> | null = null;
 
-  constructor(allocate: () => Promise<ProducerIdBlock>) {
+  /** `greatestForeignId`: that a log knows though it was in no block, or -1; all below may be known too. */
+  constructor(allocate: () => Promise<ProducerIdBlock>, greatestForeignId = () => -1) {
     this.#allocate = allocate;
+    this.#greatestForeignId = greatestForeignId;
   }
 
   /** An id that no producer of this cluster ever had. Rejects with the allocation's KafkaError. */
   async next(): Promise<number> {
-    while (this.#nextId >= this.#endId) {
+    while (this.#nextId >= this.#endId || this.#greatestForeignId() >= this.#endId) {
       this.#refill ??= this.#fill();
       await this.#refill;
     }

@@ -70,6 +70,23 @@ describe("an answered command", () => {
     expect(seen.size).toBeGreaterThan(1_500);
   });
 
+  test("X4: no producer gets an id that came with the log of another cluster", async () => {
+    const world = new SimWorld(4);
+    const { manager } = await startNode(world);
+    let known = -1;
+    const ids = new ProducerIds(
+      () => manager.allocateProducerIds(known),
+      () => (known < manager.image.nextProducerId ? -1 : known),
+    );
+    expect(await world.run(ids.next())).toBe(0);
+    known = 700;
+    expect(await world.run(ids.next())).toBe(1);
+    known = 123_456;
+    expect(await world.run(ids.next())).toBe(123_457);
+    expect(await world.run(ids.next())).toBe(123_458);
+    expect(manager.image.nextProducerId).toBeGreaterThan(123_458);
+  });
+
   test("is answered only when this node serves it", async () => {
     const world = new SimWorld(2);
     const { manager, host } = await startNode(world);
