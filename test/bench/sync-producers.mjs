@@ -1,7 +1,10 @@
 // Producers that each send one record, wait for its ack, and send the next: what group commit is for.
 //   node test/bench/sync-producers.mjs HOST:PORT TOPIC PRODUCERS SECONDS [BYTES] [ACKS]   (needs `npm run build`)
 // All go to partition 0 of TOPIC, from one process over connections of their own. Prints one JSON line.
+import { Buffer } from "node:buffer";
 import { connect } from "node:net";
+import { performance } from "node:perf_hooks";
+import { setTimeout } from "node:timers";
 import { APIS } from "../../dist/protocol/apis.js";
 import { codecFor, joined } from "../../dist/protocol/codec.js";
 import { FrameDecoder } from "../../dist/protocol/frame.js";

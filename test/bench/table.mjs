@@ -21,7 +21,8 @@ const FIGURES = [
   ["p99_ms", "p99 ms"],
   ["rss_mib", "MiB"],
   ["max_rss_mib", "greatest MiB"],
-  ["recovery_ms", "ms"],
+  ["recovery_ms", "ms to recover"],
+  ["start_ms", "ms to start"],
 ];
 
 const rows = readFileSync(process.argv[2], "utf8")
