@@ -353,10 +353,12 @@ export class Segment implements Unloadable {
   /** The greatest timestamp of its batches; -1: none has one. Throws DiskError. */
   async maxTimestampMs(): Promise<number> {
     if (this.#maxTimestampMs !== null) return this.#maxTimestampMs;
+    // Its file may not be made yet, and its indexes are in memory.
+    if (this.#state !== "inactive") return this.#activeIndexes().maxTimestamp.timestampMs;
     const maxTimestampMs = await this.use(({ indexes }) =>
       Promise.resolve(indexes.maxTimestamp.timestampMs),
     );
-    if (this.#state === "inactive") this.#maxTimestampMs = maxTimestampMs;
+    this.#maxTimestampMs = maxTimestampMs;
     return maxTimestampMs;
   }
 
