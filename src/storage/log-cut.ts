@@ -1,9 +1,11 @@
-import type { Disk } from "../base/disk.ts";
+import { must } from "../base/assert.ts";
+import type { Disk, DiskFile } from "../base/disk.ts";
 import type { Clock } from "../base/clock.ts";
-import { batchLastOffset } from "../protocol/records/batch.ts";
+import { batchLastOffset, batchSizeBytes } from "../protocol/records/batch.ts";
 import { scanBatches } from "./batch-scanner.ts";
 import { EPOCH_CHECKPOINT, offsetFileName } from "./file-names.ts";
 import { removeFile, removeSegmentFiles } from "./log-files.ts";
+import type { OffsetPosition } from "./offset-index.ts";
 import type { Segment } from "./segment.ts";
 
 /** Where a log is cut: before the first batch that reaches the offset. */
@@ -14,35 +16,47 @@ export interface CutPlace {
   readonly endOffset: number;
 }
 
-/** Finds the place in the segment, by the headers from the last index entry on. Throws DiskError. */
+/** Finds the place in the segment, by the headers from an index entry on. Throws DiskError. */
 export function findCut(clock: Clock, segment: Segment, endOffset: number): Promise<CutPlace> {
   return segment.use(async ({ file, indexes }) => {
-    const entry = indexes.offsets.floor(endOffset);
-    // An entry that does not lead to its batch is a bit flip: the headers say it all (S9).
-    for (const startPosition of [entry?.position ?? 0, 0]) {
-      const found = { position: segment.writtenBytes, isRight: entry === null };
-      const scan = await scanBatches(
-        { file, clock },
-        {
-          startPosition,
-          endPosition: segment.writtenBytes,
-          minOffset: segment.baseOffset,
-          minLeaderEpoch: -1,
-          checksCrc: false,
-        },
-        (bytes, at, position) => {
-          const lastOffset = batchLastOffset(bytes, at);
-          if (position === startPosition) found.isRight ||= lastOffset === entry?.offset;
-          if (lastOffset < endOffset) return "go on";
-          found.position = position;
-          return "stop";
-        },
-      );
-      if (!found.isRight && startPosition > 0) continue;
-      return { segment, position: found.position, endOffset: scan.nextOffset };
-    }
-    return { segment, position: 0, endOffset: segment.baseOffset };
+    const entry = indexes.offsets.floor(endOffset - 1);
+    const found =
+      entry === null ? null : await scanToCut({ file, clock }, segment, endOffset, entry);
+    // An entry that does not lead to its batch is a bit flip: then the headers say it all (S9).
+    return (
+      found ?? must(await scanToCut({ file, clock }, segment, endOffset, null), "it begins at 0")
+    );
   });
+}
+
+/** null: the index entry does not lead to its batch, which stays. */
+async function scanToCut(
+  dependencies: { readonly file: DiskFile; readonly clock: Clock },
+  segment: Segment,
+  endOffset: number,
+  entry: OffsetPosition | null,
+): Promise<CutPlace | null> {
+  const startPosition = entry?.position ?? 0;
+  const cut = { position: startPosition, endOffset: segment.baseOffset, isRight: entry === null };
+  await scanBatches(
+    dependencies,
+    {
+      startPosition,
+      endPosition: segment.writtenBytes,
+      minOffset: segment.baseOffset,
+      minLeaderEpoch: -1,
+      checksCrc: false,
+    },
+    (bytes, at, position) => {
+      const lastOffset = batchLastOffset(bytes, at);
+      if (position === startPosition) cut.isRight ||= lastOffset === entry?.offset;
+      if (!cut.isRight || lastOffset >= endOffset) return "stop";
+      cut.position = position + batchSizeBytes(bytes, at);
+      cut.endOffset = lastOffset + 1;
+      return "go on";
+    },
+  );
+  return cut.isRight ? { segment, position: cut.position, endOffset: cut.endOffset } : null;
 }
 
 /**

@@ -49,6 +49,11 @@ export class ScriptedDisk implements Disk {
     this.#rules.push({ kind: "throw", error, matches: matching(operation, pathEnd) });
   }
 
+  /** Nothing fails, throws or waits any more. */
+  allow(): void {
+    this.#rules = [];
+  }
+
   /** Such calls wait until the returned function is called. */
   hold(operation: Operation, pathEnd: string): () => void {
     let release = (): void => undefined;
