@@ -150,14 +150,22 @@ class CompactionWorld {
 
   async do(next: Command): Promise<void> {
     switch (next.kind) {
-      case "append":
-        return this.#append(next);
-      case "end":
-        return this.#end(TRANSACTIONAL + next.producer, next.commits);
-      case "steps":
-        return await this.#world.steps(next.count);
-      case "stop":
-        return await this.#stop(next.how);
+      case "append": {
+        this.#append(next);
+        return;
+      }
+      case "end": {
+        this.#end(TRANSACTIONAL + next.producer, next.commits);
+        return;
+      }
+      case "steps": {
+        await this.#world.steps(next.count);
+        return;
+      }
+      case "stop": {
+        await this.#stop(next.how);
+        return;
+      }
     }
   }
 
