@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
+import type { DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { KafkaError } from "../protocol/errors.ts";
@@ -8,7 +9,8 @@ import { buildBatch } from "../protocol/records/batch-builder.ts";
 import type { Log } from "../storage/log.ts";
 import { readCommittedBatches } from "./committed-batches.ts";
 import { epochStartBatch } from "./control-records.ts";
-import { type MetadataLogPorts, openMetadataLog } from "./metadata-log.ts";
+import type { DurablePoint } from "./durable-point.ts";
+import { type MetadataLog, type MetadataLogPorts, openMetadataLog } from "./metadata-log.ts";
 import {
   type QuorumState,
   QuorumStateError,
@@ -28,6 +30,8 @@ export interface RaftDriverOptions {
   readonly logDirectory: string;
   readonly nodeId: number;
   readonly directoryId: Uuid;
+  /** A call on the metadata log's disk has failed: told before anybody else (R9). */
+  readonly onDiskFailure?: (error: DiskError) => void;
 }
 
 /** An append that its sync has not covered yet. */
@@ -52,9 +56,11 @@ const MAX_SLICE_MS = 5;
  */
 export class RaftDriver implements RaftClient {
   readonly leader: LeaderAndEpoch;
+  /** For whoever watches over the directory: it fails the log, and heals it (`Log.heal`). */
+  readonly log: Log;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #log: Log;
+  readonly #durablePoint: DurablePoint;
   /** In order of their offsets; the first begins at or above the high watermark. */
   readonly #uncommitted: Uncommitted[] = [];
   #highWatermark: number;
@@ -64,17 +70,19 @@ export class RaftDriver implements RaftClient {
 
   private constructor(
     dependencies: MetadataLogPorts,
-    log: Log,
+    { log, durablePoint }: MetadataLog,
     leader: { readonly leaderId: number; readonly leaderEpoch: number },
   ) {
     this.#clock = dependencies.clock;
     this.#logger = dependencies.logger;
-    this.#log = log;
+    this.log = log;
+    this.#durablePoint = durablePoint;
     this.leader = leader;
     this.#highWatermark = log.logStartOffset;
     log.setListener({
       onAdvance: () => this.#commit(),
       onFailure: (error) => this.#fail(error),
+      onHealed: () => void this.#goOn(),
     });
   }
 
@@ -87,7 +95,9 @@ export class RaftDriver implements RaftClient {
     options: RaftDriverOptions,
   ): Promise<RaftDriver> {
     const { disk, logger } = dependencies;
-    const { log, directory } = await openMetadataLog(dependencies, options.logDirectory);
+    const { onDiskFailure = () => undefined } = options;
+    const opened = await openMetadataLog(dependencies, options.logDirectory, onDiskFailure);
+    const { log, directory } = opened;
     try {
       const state = await readQuorumState(disk, directory);
       checkOwnership(state, options, directory);
@@ -101,7 +111,10 @@ export class RaftDriver implements RaftClient {
         leaderId: options.nodeId,
         voted: null,
       });
-      const driver = new RaftDriver(dependencies, log, { leaderId: options.nodeId, leaderEpoch });
+      const driver = new RaftDriver(dependencies, opened, {
+        leaderId: options.nodeId,
+        leaderEpoch,
+      });
       await driver.#beginEpoch(options);
       return driver;
     } catch (error) {
@@ -111,7 +124,7 @@ export class RaftDriver implements RaftClient {
   }
 
   get nextOffset(): number {
-    return this.#log.logEndOffset;
+    return this.log.logEndOffset;
   }
 
   get highWatermark(): number {
@@ -120,7 +133,7 @@ export class RaftDriver implements RaftClient {
 
   async start(listener: RaftListener): Promise<void> {
     assert(this.#listener === null, "the log is delivered once");
-    const replayedOffset = await this.#replay(listener);
+    const replayedOffset = await this.#deliver(listener, this.log.logStartOffset);
     // Nothing is appended before the listener leads, so the replay has seen all there is.
     assert(replayedOffset === this.#highWatermark, "the replay ends where appends begin");
     this.#listener = listener;
@@ -152,7 +165,10 @@ export class RaftDriver implements RaftClient {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#log.close();
+    await this.log.close();
+    this.#durablePoint.advance(this.log.flushedEndOffset);
+    await this.#durablePoint.stop();
+    if (this.log.failure === null) await this.#durablePoint.write();
     this.#rejectAll(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
   }
 
@@ -162,7 +178,7 @@ export class RaftDriver implements RaftClient {
     const batch = epochStartBatch({
       leader: self,
       voters: [self],
-      isFirst: this.#log.logEndOffset === 0,
+      isFirst: this.log.logEndOffset === 0,
       leaderEpoch: this.leader.leaderEpoch,
       timestampMs,
     });
@@ -172,7 +188,7 @@ export class RaftDriver implements RaftClient {
 
   #append(batch: Buffer, timestampMs: number, records: readonly Buffer[]): RaftAppend {
     const { leaderEpoch } = this.leader;
-    const { baseOffset } = this.#log.append(batch, { leaderEpoch, origin: "raft" });
+    const { baseOffset } = this.log.append(batch, { leaderEpoch, origin: "raft" });
     const lastOffset = batchNextOffset(batch) - 1;
     const committed = new Promise<void>((resolve, reject) => {
       this.#uncommitted.push({
@@ -186,7 +202,8 @@ export class RaftDriver implements RaftClient {
 
   /** A sync has covered more of the log: in a quorum of one that is a commit (K9). */
   #commit(): void {
-    const syncedEndOffset = this.#log.flushedEndOffset;
+    const syncedEndOffset = this.log.flushedEndOffset;
+    this.#durablePoint.advance(syncedEndOffset);
     const count = this.#uncommitted.findIndex(({ batch }) => batch.lastOffset >= syncedEndOffset);
     const done = this.#uncommitted.splice(0, count === -1 ? this.#uncommitted.length : count);
     const last = done.at(-1);
@@ -196,11 +213,12 @@ export class RaftDriver implements RaftClient {
     for (const { resolve } of done) resolve();
   }
 
-  async #replay(listener: RaftListener): Promise<number> {
-    let offset = this.#log.logStartOffset;
+  /** Gives the listener what the log holds from the offset to the high watermark, in slices. */
+  async #deliver(listener: RaftListener, startOffset: number): Promise<number> {
+    let offset = startOffset;
     let sliceStartMs = this.#clock.nowMs();
     while (offset < this.#highWatermark) {
-      const slice = await this.#log.read({
+      const slice = await this.log.read({
         offset,
         endOffset: this.#highWatermark,
         maxBytes: REPLAY_SLICE_BYTES,
@@ -216,11 +234,37 @@ export class RaftDriver implements RaftClient {
     return offset;
   }
 
+  /**
+   * There is room again. What was refused may be in the log all the same: it is durable now, so it is
+   * committed and delivered like anything else (K5), before this node decides anything on top of it.
+   */
+  async #goOn(): Promise<void> {
+    const listener = this.#listener;
+    if (listener === null || this.#isClosed) return;
+    const failure = this.#failure;
+    const startOffset = this.#highWatermark;
+    try {
+      await this.log.flush();
+      this.#highWatermark = this.log.flushedEndOffset;
+      const endOffset = await this.#deliver(listener, startOffset);
+      if (this.#failure !== failure) return;
+      assert(endOffset === this.log.logEndOffset, "nothing is appended before the listener leads");
+      this.#failure = null;
+      this.#logger.info({ highWatermark: endOffset }, "the metadata log goes on");
+      listener.onLeaderChange(this.leader);
+    } catch (error) {
+      // It has failed again, or is being closed: whoever waits was told.
+      if (!(error instanceof KafkaError)) throw error;
+    }
+  }
+
+  /** Once for each time that the log fails: after one that has healed it may fail again. */
   #fail(error: Error): void {
-    if (this.#failure !== null) return;
+    const isFirst = this.#failure === null;
     this.#failure = error;
-    this.#logger.fatal({ err: error }, "the metadata log has failed; this node cannot go on");
     this.#rejectAll(unavailable(error));
+    if (!isFirst) return;
+    this.#logger.error({ error }, "the metadata log has failed: nothing is decided until it heals");
     this.#listener?.onFailure(error);
   }
 

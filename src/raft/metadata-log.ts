@@ -1,11 +1,12 @@
 import type { Clock } from "../base/clock.ts";
-import type { Disk } from "../base/disk.ts";
+import type { Disk, DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { DirectoryError } from "../storage/log-manager.ts";
 import { Log } from "../storage/log.ts";
 import { DEFAULT_LOG_CONFIG, type LogConfig } from "../storage/log-config.ts";
+import { DurablePoint } from "./durable-point.ts";
 
 export interface MetadataLogPorts {
   readonly disk: Disk;
@@ -30,30 +31,51 @@ const METADATA_LOG_CONFIG: LogConfig = {
   cleanupPolicy: { compacts: false, deletes: false },
 };
 
+export interface MetadataLog {
+  readonly log: Log;
+  readonly directory: string;
+  readonly durablePoint: DurablePoint;
+}
+
 /**
- * Opens the metadata log in the directory, or makes it. It is scanned whole, as after a crash: it is
- * small, and everything in it was acknowledged to somebody. Throws DiskError, and DirectoryError when
- * it is damaged where it was durable (R10): nobody else has a copy yet.
+ * Opens the metadata log in the directory, or makes it. It is checked whole, as after a crash. What is
+ * not whole at its end was not synced, so nobody was told of it, and is cut. What is damaged or missing
+ * below the durable point was promised: the node must not go on without it (R10, R12), as nobody else
+ * has a copy yet. Throws DirectoryError then, DiskError.
  */
 export async function openMetadataLog(
   ports: MetadataLogPorts,
   logDirectory: string,
-): Promise<{ readonly log: Log; readonly directory: string }> {
+  onDiskFailure: (error: DiskError) => void,
+): Promise<MetadataLog> {
   const directory = `${logDirectory}/${METADATA_PARTITION}`;
+  const durablePoint = await DurablePoint.open({ ...ports, onDiskFailure }, directory);
   const log = await Log.open(ports, {
     directory,
     config: METADATA_LOG_CONFIG,
     topicId: METADATA_TOPIC_ID,
+    recoveryPoint: durablePoint.offset,
+    onFailure: onDiskFailure,
   });
-  const { failure } = log;
-  if (failure !== null) {
-    await log.close();
+  const damage = damageOf(log);
+  if (damage !== null) {
+    await log.abandon();
     throw new DirectoryError(
       "DAMAGED_META",
-      `${directory} is damaged below what was synced (${failure.message}), and no other node has a ` +
-        "copy: restore it from a backup; without it the cluster's topics are unknown",
-      { cause: failure },
+      `${directory} is damaged below what was synced (${damage}), and no other node has a copy: ` +
+        "restore it from a backup; without it the cluster's topics are unknown",
     );
   }
-  return { log, directory };
+  return { log, directory, durablePoint };
+}
+
+function damageOf(log: Log): string | null {
+  if (log.logStartOffset > 0) return `it begins at offset ${log.logStartOffset}`;
+  for (const segment of log.segments.list) {
+    const [stretch] = segment.damage.all;
+    if (stretch === undefined) continue;
+    const { position, offset, reason } = stretch;
+    return `${segment.path(".log")}, position ${position}, offset ${offset}: ${reason}`;
+  }
+  return null;
 }

@@ -1,3 +1,4 @@
+import { crc32c } from "../base/crc32c.ts";
 import { type Disk, isNotFound } from "../base/disk.ts";
 import { isUuid, type Uuid, ZERO_UUID } from "../base/ids.ts";
 import { readSmallFile, replaceFile } from "../storage/atomic-file.ts";
@@ -20,6 +21,7 @@ export const QUORUM_STATE_FILE = "quorum-state";
 
 /** Kafka's QuorumStateData: 0 names the voters by id, 1 leaves them to the log's VotersRecord. */
 const DATA_VERSION = 1;
+const CHECKSUM = "crc32c";
 const NOBODY = -1;
 
 /** The state of the directory; null when there is no file. Throws QuorumStateError (K18). */
@@ -49,15 +51,27 @@ export async function writeQuorumState(
   await disk.syncDir(directory);
 }
 
-/** As Kafka 4 writes it, one line of JSON. */
+/** As Kafka 4 writes it, one line of JSON, with a checksum of the other fields, which Kafka skips. */
 export function formatQuorumState({ leaderEpoch, leaderId, voted }: QuorumState): string {
-  return JSON.stringify({
+  const fields = {
     leaderId: leaderId ?? NOBODY,
     leaderEpoch,
     votedId: voted?.nodeId ?? NOBODY,
     votedDirectoryId: voted?.directoryId ?? ZERO_UUID,
     data_version: DATA_VERSION,
-  });
+  };
+  return JSON.stringify({ ...fields, [CHECKSUM]: checksumOf(fields) });
+}
+
+function checksumOf(fields: object): number {
+  return crc32c(Buffer.from(JSON.stringify(fields), "utf8"));
+}
+
+/** Kafka's files, and those of the first release, have none. */
+function isChecksumWrong(fields: Readonly<Record<string, unknown>> | null): boolean {
+  if (fields === null || !(CHECKSUM in fields)) return false;
+  const { [CHECKSUM]: checksum, ...others } = fields;
+  return checksum !== checksumOf(others);
 }
 
 /** Reads both versions that Kafka has. Throws QuorumStateError. */
@@ -65,6 +79,7 @@ export function parseQuorumState(text: string, path: string): QuorumState {
   const fields = parseObject(text);
   const { data_version: version, leaderEpoch, leaderId, votedId } = fields ?? {};
   if (
+    isChecksumWrong(fields) ||
     (version !== 0 && version !== DATA_VERSION) ||
     !isInt32(leaderEpoch, 0) ||
     !isInt32(leaderId, NOBODY) ||

@@ -2,9 +2,14 @@ import { describe, expect, test } from "vitest";
 import { type Uuid } from "../../src/base/ids.ts";
 import { randomBelow } from "../../src/base/random.ts";
 import { RaftDriver } from "../../src/raft/driver.ts";
-import { QuorumStateError, readQuorumState } from "../../src/raft/quorum-state.ts";
+import {
+  formatQuorumState,
+  parseQuorumState,
+  QuorumStateError,
+  readQuorumState,
+} from "../../src/raft/quorum-state.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftListener } from "../../src/raft/raft-client.ts";
-import { breakable, LOG_DIRECTORY, SimWorld } from "./sim-world.ts";
+import { breakable, fillable, LOG_DIRECTORY, SimWorld } from "./sim-world.ts";
 
 const DIRECTORY = `${LOG_DIRECTORY}/__cluster_metadata-0`;
 const OPTIONS = {
@@ -181,6 +186,106 @@ describe("the quorum of one", () => {
     await expect(refusal).rejects.toThrow(path);
     await world.run(disk.remove(path));
     expect((await start(world)).driver.leader.leaderEpoch).toBe(3);
+  });
+
+  test("K18: any bit of quorum-state flipped stops the start, or changes nothing (E14)", () => {
+    const state = { leaderEpoch: 7, leaderId: 1, voted: null };
+    const whole = Buffer.from(formatQuorumState(state));
+    expect(parseQuorumState(whole.toString(), "quorum-state")).toEqual(state);
+    let foundCount = 0;
+    for (let bit = 0; bit < 8 * whole.length; bit += 1) {
+      const bytes = Buffer.from(whole);
+      bytes.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      try {
+        expect(parseQuorumState(bytes.toString(), "quorum-state"), `bit ${bit}`).toEqual(state);
+      } catch (error) {
+        if (!(error instanceof QuorumStateError)) throw error;
+        foundCount += 1;
+      }
+    }
+    // What is left is in the name of the checksum.
+    expect(foundCount).toBeGreaterThanOrEqual(8 * (whole.length - "crc32c".length));
+  });
+
+  test("R10, R12: damage below what was synced stops the start, and nothing is cut", async () => {
+    const world = new SimWorld(8);
+    const { driver } = await start(world);
+    await world.run(driver.append(1, values("a", "b")).committed);
+    await world.run(driver.append(1, values("c")).committed);
+    await world.run(driver.close());
+    world.kill();
+    const path = `${DIRECTORY}/00000000000000000000.log`;
+    const { disk } = world.startProcess();
+    const file = await world.run(disk.open(path));
+    const sizeBytes = await world.run(file.size());
+    const last = Buffer.alloc(1);
+    await world.run(file.read(last, sizeBytes - 1));
+    await world.run(file.writev([Buffer.from([last.readUInt8(0) ^ 4])], sizeBytes - 1));
+    world.kill();
+    const refusal = world.run(RaftDriver.open(world.startProcess(), OPTIONS));
+    await expect(refusal).rejects.toMatchObject({ code: "DAMAGED_META" });
+    await expect(refusal).rejects.toThrow(/checksum of a batch is wrong/);
+    world.kill();
+    const after = await world.run(world.startProcess().disk.open(path));
+    expect(await world.run(after.size())).toBe(sizeBytes);
+    // Repaired, it goes on as if nothing had been.
+    await world.run(after.writev([last], sizeBytes - 1));
+    world.kill();
+    expect((await start(world)).recorder.values).toEqual(["a", "b", "c"]);
+  });
+
+  test("R10: what is missing from the end after a crash is told from a torn tail within a second", async () => {
+    const world = new SimWorld(9);
+    const { driver } = await start(world);
+    await world.run(driver.append(1, values("a")).committed);
+    for (const startMs = world.clock.nowMs; world.clock.nowMs < startMs + 1_100;) {
+      if ((await world.steps(1)) === 0) break;
+    }
+    world.kill();
+    const { disk } = world.startProcess();
+    const file = await world.run(disk.open(`${DIRECTORY}/00000000000000000000.log`));
+    await world.run(file.truncate((await world.run(file.size())) - 1));
+    world.kill();
+    const refusal = world.run(RaftDriver.open(world.startProcess(), OPTIONS));
+    await expect(refusal).rejects.toMatchObject({ code: "DAMAGED_META" });
+  });
+
+  test("no room: what waits is refused, and when room comes the node leads on with what survived", async () => {
+    const world = new SimWorld(10);
+    const process = world.startProcess();
+    const full = fillable(process.disk);
+    const failures: string[] = [];
+    const driver = await world.run(
+      RaftDriver.open(
+        { ...process, disk: full.disk },
+        { ...OPTIONS, onDiskFailure: ({ code }) => failures.push(code) },
+      ),
+    );
+    const recorder = new Recorder();
+    await world.run(driver.start(recorder));
+    await world.run(driver.append(1, values("before")).committed);
+    full.setFull(true);
+    const refused = driver.append(1, values("refused"));
+    await expect(world.run(refused.committed)).rejects.toMatchObject({
+      errorName: "KAFKA_STORAGE_ERROR",
+    });
+    expect(() => driver.append(1, values("x"))).toThrow(
+      expect.objectContaining({ errorName: "KAFKA_STORAGE_ERROR" }),
+    );
+    expect(failures).toEqual(["ENOSPC"]);
+    expect(recorder.leaders).toHaveLength(1);
+    full.setFull(false);
+    await world.run(driver.log.heal());
+    while (recorder.leaders.length === 1 && (await world.steps(1)) > 0);
+    expect(recorder.leaders).toHaveLength(2);
+    const { committed } = driver.append(1, values("after"));
+    await world.run(committed);
+    expect(recorder.failures).toHaveLength(1);
+    expect(recorder.values.filter((value) => value !== "refused")).toEqual(["before", "after"]);
+    const heard = [...recorder.values];
+    await world.run(driver.close());
+    world.kill();
+    expect((await start(world)).recorder.values).toEqual(heard);
   });
 
   test("another node's directory is refused", async () => {

@@ -108,6 +108,29 @@ export function breakable(disk: Disk): { readonly disk: Disk; readonly breakSync
   };
 }
 
+/** A disk that takes no more bytes and files while it is full. */
+export function fillable(disk: Disk): { readonly disk: Disk; setFull(isFull: boolean): void } {
+  let isFull = false;
+  const room = (path: string, operation: string): void => {
+    if (isFull) throw new DiskError("ENOSPC", path, operation);
+  };
+  const open: Disk["open"] = async (path, options) => {
+    if (options?.create === true) room(path, "open");
+    const file = await disk.open(path, options);
+    const writev: typeof file.writev = async (buffers, position) => {
+      room(path, "writev");
+      await file.writev(buffers, position);
+    };
+    return { ...file, writev };
+  };
+  return {
+    disk: { ...breakable(disk).disk, open },
+    setFull: (value) => {
+      isFull = value;
+    },
+  };
+}
+
 /** Lets all promises run that can. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

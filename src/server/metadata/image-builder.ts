@@ -104,15 +104,16 @@ export class ImageBuilder {
   /** The new image and what led to it. The builder is used up. */
   build(): MetadataDelta {
     for (const topicId of this.#partitions.keys()) this.#freeze(topicId);
+    this.#partitions.clear();
     const image: MetadataImage = {
       offset: this.#offset,
       epoch: this.#epoch,
-      features: this.#features.current,
-      brokers: this.#brokers.current,
-      topicsByName: this.#topicsByName.current,
-      topicsById: this.#topicsById.current,
-      collidingNames: this.#collidingNames.current,
-      configs: this.#configs.current,
+      features: this.#features.handOut(),
+      brokers: this.#brokers.handOut(),
+      topicsByName: this.#topicsByName.handOut(),
+      topicsById: this.#topicsById.handOut(),
+      collidingNames: this.#collidingNames.handOut(),
+      configs: this.#configs.handOut(),
       nextProducerId: this.#nextProducerId,
     };
     const previous = this.#previous;
@@ -392,6 +393,12 @@ class CopyOnWrite<K, V> {
   }
 
   get current(): ReadonlyMap<K, V> {
+    return this.#map;
+  }
+
+  /** For an image, which does not change: the next change copies again. */
+  handOut(): ReadonlyMap<K, V> {
+    this.#own = null;
     return this.#map;
   }
 

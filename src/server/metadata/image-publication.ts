@@ -1,4 +1,3 @@
-import { assert } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
 import { KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch } from "../../raft/raft-client.ts";
@@ -50,9 +49,10 @@ export class ImagePublication {
     return this.#image;
   }
 
-  /** Everything that is committed so far, before the start. */
+  /** Everything that is committed so far. */
   committedImage(): MetadataImage {
-    assert(this.#target === null, "leadership is taken before anything is published");
+    // Once it is published, what is left is applied by who does that.
+    if (this.#target !== null) return this.#next?.build().image ?? this.#begunImage;
     if (this.#next !== null) {
       const { image, removedTopicIds } = this.#next.build();
       this.#removedTopicIds = new Set([...this.#removedTopicIds, ...removedTopicIds]);
