@@ -149,24 +149,10 @@ class CompactionWorld {
   }
 
   async do(next: Command): Promise<void> {
-    switch (next.kind) {
-      case "append": {
-        this.#append(next);
-        return;
-      }
-      case "end": {
-        this.#end(TRANSACTIONAL + next.producer, next.commits);
-        return;
-      }
-      case "steps": {
-        await this.#world.steps(next.count);
-        return;
-      }
-      case "stop": {
-        await this.#stop(next.how);
-        return;
-      }
-    }
+    if (next.kind === "append") this.#append(next);
+    else if (next.kind === "end") this.#end(TRANSACTIONAL + next.producer, next.commits);
+    else if (next.kind === "steps") await this.#world.steps(next.count);
+    else await this.#stop(next.how);
   }
 
   #append(next: Command & { readonly kind: "append" }): void {
@@ -228,7 +214,7 @@ class CompactionWorld {
 
   /** The repeat of each producer's last five batches is known as one (X2), compacted or not. */
   #checkProducers(): void {
-    const { log } = { log: this.#log };
+    const log = this.#log;
     for (const id of [IDEMPOTENT, TRANSACTIONAL, TRANSACTIONAL + 1]) {
       const own = this.#batches.filter(({ producerId, build }) => producerId === id && build);
       for (const { build, lastOffset } of own.slice(-5)) {
