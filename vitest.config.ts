@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/protocol/golden/**", "test/{integration,kill,compat}/**"],
+          exclude: ["test/protocol/golden/**", "test/{integration,kill,compat,faults}/**"],
           testTimeout: 30_000,
         },
       },
@@ -37,6 +37,15 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           globalSetup: [BUILD],
           testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "faults",
+          include: ["test/faults/**/*.test.ts"],
+          globalSetup: [BUILD, "test/support/stock-clients.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 900_000,
         },
       },
       {

@@ -1,0 +1,171 @@
+import { isOutOfSpace, DiskError } from "../../src/base/disk.ts";
+import type { FaultRule } from "../../src/storage/fault-rules.ts";
+import type { DiskCall } from "../../src/storage/faulty-disk.ts";
+import { DIRECTORIES, Machine } from "./machine.ts";
+import { Workload } from "./workload.ts";
+
+/** A call site of ours, and the kind of file that it is called for. */
+export interface Target {
+  readonly site: string;
+  readonly operation: FaultRule["operations"][number];
+  /** A pattern of FaultRule; it names the directory that is to suffer. */
+  readonly path: string;
+}
+
+export const FAULTS = ["EIO once", "EIO always", "ENOSPC", "short write"] as const;
+export type FaultName = (typeof FAULTS)[number];
+
+export interface Verdict {
+  readonly outcome: string;
+  readonly violations: readonly string[];
+}
+
+/** How many steps of the script follow the fault. */
+const STEPS_AFTER = 12;
+const ROOM_COMES_AFTER_MS = 3_000;
+/** Within so long after room has come all is served. */
+const HEALS_WITHIN_MS = 5_000;
+
+/** One run of the workload, with one fault. */
+export class FaultRun {
+  readonly #target: Target;
+  readonly #fault: FaultName;
+  readonly #machine: Machine;
+  readonly #workload: Workload;
+  readonly #violations: string[] = [];
+  /** Syncs that have failed, by process and path. */
+  readonly #failedSyncs = new Set<string>();
+  #firedCount = 0;
+  #stepsAfter = 0;
+  #outcome = "borne";
+
+  constructor(target: Target, fault: FaultName) {
+    this.#target = target;
+    this.#fault = fault;
+    this.#machine = new Machine((call) => this.#onCall(call));
+    this.#workload = new Workload(this.#machine, () => this.#afterStep());
+  }
+
+  async run(): Promise<Verdict> {
+    const { disk } = this.#machine;
+    const onRejection = (reason: unknown): void => {
+      this.#violations.push(`the process died: ${String(reason)}`);
+    };
+    process.on("unhandledRejection", onRejection);
+    try {
+      disk.setRules([this.#rule()]);
+      disk.setFaultListener((_rule, call) => this.#onFault(call));
+      this.#machine.onBoot = (next) => {
+        next.setRules(this.#firedCount > 0 ? [] : [this.#rule()]);
+        next.setFaultListener((_rule, call) => this.#onFault(call));
+      };
+      await this.#workload.run();
+      await this.#judge();
+    } catch (error) {
+      this.#violations.push(
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      );
+    } finally {
+      process.off("unhandledRejection", onRejection);
+    }
+    if (this.#firedCount === 0) this.#violations.push("the fault never happened");
+    return { outcome: this.#outcome, violations: this.#violations };
+  }
+
+  #rule(): FaultRule {
+    const { site, operation, path } = this.#target;
+    const isOnce = this.#fault === "EIO once";
+    const code = this.#fault.startsWith("EIO") ? "EIO" : "ENOSPC";
+    return {
+      name: this.#fault,
+      at: "call",
+      operations: [operation],
+      path,
+      callSite: site,
+      after: 0,
+      times: isOnce ? 1 : Infinity,
+      fault:
+        this.#fault === "short write"
+          ? { kind: "shortWrite", bytes: 10, code }
+          : { kind: "error", code },
+    };
+  }
+
+  #onCall(call: DiskCall): void {
+    const key = `${this.#machine.processCount} ${call.path}`;
+    const isSync = call.operation === "datasync" || call.operation === "syncDir";
+    if (isSync && this.#failedSyncs.has(key)) {
+      this.#violations.push(`a failed sync was tried again: ${call.path} by ${call.callSite}`);
+    }
+  }
+
+  #onFault({ operation, path }: DiskCall): void {
+    this.#firedCount += 1;
+    const isSync = operation === "datasync" || operation === "syncDir";
+    if (isSync) this.#failedSyncs.add(`${this.#machine.processCount} ${path}`);
+  }
+
+  async #afterStep(): Promise<void> {
+    if (this.#firedCount === 0) return;
+    this.#stepsAfter += 1;
+    if (this.#stepsAfter === 1) await this.#afterFault();
+    if (this.#stepsAfter === STEPS_AFTER / 2) await this.#othersServe();
+    if (this.#stepsAfter === STEPS_AFTER) this.#workload.isOver = true;
+  }
+
+  async #afterFault(): Promise<void> {
+    const { operation } = this.#target;
+    const code =
+      this.#rule().fault.kind === "error" && this.#fault.startsWith("EIO") ? "EIO" : "ENOSPC";
+    const heals = isOutOfSpace(new DiskError(code, "", operation));
+    if (heals) await this.#machine.pass(ROOM_COMES_AFTER_MS);
+    if (this.#workload.life === null) {
+      if (this.#workload.refusedStartCount > 0) {
+        this.#outcome = "start refused";
+        // Whoever supervises the process starts it again.
+        this.#machine.disk.setRules([]);
+        await this.#workload.start();
+      }
+      return;
+    }
+    const { manager } = this.#workload.life;
+    const offline = manager.directories.filter(({ isOnline }) => !isOnline);
+    if (offline.length > 0) this.#outcome = `${offline.map(({ path }) => path).join(", ")} offline`;
+    if (!heals) return;
+    if (offline.length > 0)
+      this.#violations.push(`no room took ${offline.map(({ path }) => path).join()} offline`);
+    this.#machine.disk.setRules([]);
+    await this.#machine.pass(HEALS_WITHIN_MS);
+    const why = await this.#workload.serves();
+    if (why !== null) this.#violations.push(`not healed within ${HEALS_WITHIN_MS} ms: ${why}`);
+    this.#outcome = "healed";
+  }
+
+  /** R9: a directory that has failed takes no other with it. */
+  async #othersServe(): Promise<void> {
+    const { path } = this.#target;
+    const other = DIRECTORIES.find((each) => path !== each && !path.startsWith(`${each}/`));
+    const { life } = this.#workload;
+    if (other === undefined || life === null) return;
+    const state = life.manager.directories.find((each) => each.path === other);
+    if (state?.isOnline !== true) this.#violations.push(`${other} is offline as well`);
+    const why = await this.#workload.serves(other);
+    if (why !== null) this.#violations.push(`the other directory does not serve: ${why}`);
+  }
+
+  /** After the power has gone, on a disk that is well: all that was acknowledged is there. */
+  async #judge(): Promise<void> {
+    const workload = this.#workload;
+    for (const bug of workload.bugs) {
+      this.#violations.push(bug instanceof Error ? (bug.stack ?? bug.message) : String(bug));
+    }
+    await workload.cutPower();
+    this.#machine.disk.setRules([]);
+    await workload.start();
+    for (const shelf of workload.shelves) await workload.open(shelf);
+    const missing = await workload.missing();
+    if (missing.length > 0) this.#violations.push(`acknowledged and lost: ${missing.join(", ")}`);
+    const why = await workload.serves();
+    if (why !== null) this.#violations.push(`not well after a restart: ${why}`);
+  }
+}
