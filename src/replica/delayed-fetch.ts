@@ -246,6 +246,13 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
           minOneBatch,
         });
         if (release !== undefined) this.#releases.push(release);
+        if (this.#options.isReadCommitted && records.length > 0) {
+          const aborted = await partition.log.abortedTransactions(request.fetchOffset, nextOffset);
+          answer.abortedTransactions = aborted.map(({ producerId, firstOffset }) => ({
+            producerId,
+            firstOffset,
+          }));
+        }
         answer.records = records;
         pass.readBytes += records.length;
         // It gave all that it may: waiting would bring nothing more.

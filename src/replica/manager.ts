@@ -19,6 +19,8 @@ export interface LogStore {
     config: LogConfig,
   ): Promise<PartitionLog>;
   deleteLog(topic: string, partitionIndex: number): Promise<void>;
+  /** Notes the log's start, durably. */
+  checkpointLogStart(log: PartitionLog): Promise<void>;
   /** What replication-offset-checkpoint held when this process started. */
   checkpointedHighWatermark(topic: string, partitionIndex: number): number | undefined;
   /** Asked for what replication-offset-checkpoint is to hold. */
@@ -124,6 +126,22 @@ export class ReplicaManager {
   /** Resolves when all acks of the group are settled, by `timeoutMs` at the latest. */
   waitForAcks(acks: AckGroup, timeoutMs: number): Promise<void> {
     return acks.wait(this.#produceDeadlines, timeoutMs);
+  }
+
+  /**
+   * Deletes the records of the partition below the offset, -1: below its high watermark. No crash brings
+   * them back when it resolves, with the offset of the first that is left. Rejects as
+   * `Partition.deleteRecordsBefore` does.
+   */
+  async deleteRecords(partition: Partition, offset: number): Promise<number> {
+    await partition.deleteRecordsBefore(offset);
+    await this.#logs.checkpointLogStart(partition.log);
+    const { topic, partitionIndex, logStartOffset } = partition;
+    this.#logger.info(
+      { topic, partitionIndex, logStartOffset },
+      "records were deleted by a client",
+    );
+    return logStartOffset;
   }
 
   /** A fetch over these topics, which are named by id or by name. It does nothing before its `run`. */

@@ -10,11 +10,15 @@ import { hasEnoughInsyncReplicas, type IsrSizes, nextHighWatermark } from "./hig
 /** What a partition needs of its log. */
 export type PartitionLog = Pick<
   Log,
+  | "abortedTransactions"
+  | "advanceLogStartOffset"
   | "append"
   | "endOffsetForEpoch"
   | "failure"
   | "findByTimestamp"
   | "findMaxTimestamp"
+  | "firstUnstableOffset"
+  | "latestLeaderEpoch"
   | "leaderEpochAt"
   | "logEndOffset"
   | "logStartOffset"
@@ -76,6 +80,7 @@ export class Partition implements AckSource {
   readonly #arrivals = new Mailbox();
   readonly #unexposed = new UnexposedBytes();
   #exposedBytes = 0;
+  #onHealed: () => void = () => undefined;
   /** Wait for this replica's own safe position. */
   readonly #leaderAcks = new AckQueue();
   /** Wait for the high watermark. */
@@ -109,6 +114,7 @@ export class Partition implements AckSource {
     log.setListener({
       onAdvance: () => this.#advance(),
       onFailure: (error) => this.#end(storageError(error)),
+      onHealed: () => this.#healed(),
     });
     this.#advance();
   }
@@ -126,9 +132,9 @@ export class Partition implements AckSource {
     return this.#highWatermark;
   }
 
-  /** End of what read_committed sees. No transactions are open here yet, so the high watermark (X7). */
+  /** End of what read_committed sees: no transaction below it is open, or ends above the watermark (X7). */
   get lastStableOffset(): number {
-    return this.#highWatermark;
+    return this.log.firstUnstableOffset(this.#highWatermark) ?? this.#highWatermark;
   }
 
   get logStartOffset(): number {
@@ -251,6 +257,32 @@ export class Partition implements AckSource {
     this.#watchers.delete(watcher);
   }
 
+  /**
+   * Deletes the records below the offset, -1: below the high watermark. They are out of sight before the
+   * call returns; when the promise resolves, whole segments of them are gone for good, and the log's new
+   * start has yet to be noted (the manager does both). Rejects with KafkaError: those of `refusal`,
+   * POLICY_VIOLATION, OFFSET_OUT_OF_RANGE.
+   */
+  async deleteRecordsBefore(offset: number): Promise<void> {
+    const refusal = this.refusal(-1);
+    if (refusal !== null) throw new KafkaError(refusal);
+    if (!this.#config.log.cleanupPolicy.deletes) {
+      throw new KafkaError("POLICY_VIOLATION", "the topic's cleanup.policy has no delete");
+    }
+    const startOffset = offset === -1 ? this.#highWatermark : offset;
+    // Records above it are nobody's yet (S13).
+    if (startOffset < 0 || startOffset > this.#highWatermark) {
+      const end = this.#highWatermark;
+      throw new KafkaError("OFFSET_OUT_OF_RANGE", `offset ${offset} is not within 0 to ${end}`);
+    }
+    await this.log.advanceLogStartOffset(startOffset);
+  }
+
+  /** Called when the partition serves again after its disk was full. One; a new one replaces it. */
+  setHealListener(onHealed: () => void): void {
+    this.#onHealed = onHealed;
+  }
+
   /** The controller's next decision that leaves this replica the leader. Only the manager calls it. */
   updateLeadership(leadership: Leadership): void {
     checkLeadership(leadership);
@@ -290,6 +322,14 @@ export class Partition implements AckSource {
     if (requiredAcks === -1 && !hasEnoughInsyncReplicas(this.#isrSizes)) {
       throw new KafkaError("NOT_ENOUGH_REPLICAS");
     }
+    const { latestLeaderEpoch } = this.log;
+    if (latestLeaderEpoch > this.#leadership.leaderEpoch) {
+      // Its directory came from another cluster: epochs in a log never fall (S10).
+      throw new KafkaError(
+        "KAFKA_STORAGE_ERROR",
+        `the log was written in leader epoch ${latestLeaderEpoch}, and this is ${this.leaderEpoch}`,
+      );
+    }
   }
 
   /** Moves the marks to where the log's safe position allows (R4), and wakes all who waited for it. */
@@ -314,6 +354,25 @@ export class Partition implements AckSource {
     const bytes = this.#unexposed.takeUpTo(highWatermark);
     this.#exposedBytes += bytes;
     for (const watcher of this.#watchers) watcher.onExposed(bytes);
+  }
+
+  /**
+   * Serves again, in the same leader epoch. What was assigned and never written is gone: its acks were
+   * refused when the log failed, and its offsets are given out again.
+   */
+  #healed(): void {
+    if (!this.#isLeader) return;
+    const { logEndOffset } = this.log;
+    assert(this.#highWatermark <= logEndOffset, "what was committed is still there", () => ({
+      topic: this.topic,
+      partitionIndex: this.partitionIndex,
+      highWatermark: this.#highWatermark,
+      logEndOffset,
+    }));
+    this.#leaderEpochStartOffset = Math.min(this.#leaderEpochStartOffset, logEndOffset);
+    this.#unexposed.truncateTo(logEndOffset);
+    this.#advance();
+    this.#onHealed();
   }
 
   #end(refusal: KafkaError): void {

@@ -28,4 +28,11 @@ export class UnexposedBytes {
     this.#sizesBytes.splice(0, count);
     return Math.max(1, bytes);
   }
+
+  /** The log ends there now: batches beyond are gone. */
+  truncateTo(endOffset: number): void {
+    const count = this.#endOffsets.findLastIndex((each) => each <= endOffset) + 1;
+    this.#endOffsets.length = count;
+    this.#sizesBytes.length = count;
+  }
 }

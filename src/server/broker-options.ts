@@ -20,6 +20,8 @@ export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
       config["replica.high.watermark.checkpoint.interval.ms"].value,
     producerIdExpirationMs: config["producer.id.expiration.ms"],
     tailCacheBytes: config["holdfast.tail.cache.bytes"].value,
+    retentionCheckIntervalMs: config["log.retention.check.interval.ms"].value,
+    initialTaskDelayMs: config["log.initial.task.delay.ms"].value,
     ...(config["log.cleaner.enable"]
       ? {
           cleaner: {

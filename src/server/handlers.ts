@@ -20,6 +20,7 @@ import { syncGroupHandler } from "./handlers/14-sync-group.ts";
 import { apiVersionsHandler } from "./handlers/18-api-versions.ts";
 import { createTopicsHandler } from "./handlers/19-create-topics.ts";
 import { deleteTopicsHandler } from "./handlers/20-delete-topics.ts";
+import { deleteRecordsHandler } from "./handlers/21-delete-records.ts";
 import { initProducerIdHandler } from "./handlers/22-init-producer-id.ts";
 import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
 import { leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
@@ -67,6 +68,7 @@ function dataHandlers(
     produceHandler({ replicas, clientBatches: new ClientBatches({ clock, offload }) }),
     fetchHandler({ replicas }, { fetchMaxBytes: config["fetch.max.bytes"] }),
     listOffsetsHandler({ replicas, offload }),
+    deleteRecordsHandler({ replicas }),
   ];
 }
 

@@ -30,6 +30,10 @@ export interface LogManagerOptions {
   readonly producerIdExpirationMs?: number;
   /** holdfast.tail.cache.bytes; default 0: none. */
   readonly tailCacheBytes?: number;
+  /** log.retention.check.interval.ms; default 300000. */
+  readonly retentionCheckIntervalMs?: number;
+  /** log.initial.task.delay.ms; default 30000. */
+  readonly initialTaskDelayMs?: number;
   /** Default: nothing is compacted (log.cleaner.enable). */
   readonly cleaner?: LogCleanerOptions;
   /** How many files this process may open; default: enough. */

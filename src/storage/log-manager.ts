@@ -15,8 +15,11 @@ import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
 import type { LogCleaner } from "./log-cleaner.ts";
 import { DEFAULT_LOG_CONFIG } from "./log-config.ts";
-import type { LogDirectory } from "./log-directory.ts";
+import type { LogDirectory, StoredPartition } from "./log-directory.ts";
 import { listLogFiles } from "./log-files.ts";
+import { repairPartitionMetadata } from "./partition-repair.ts";
+import { RecoveryReport } from "./recovery-report.ts";
+import { retainedLogs, Retention } from "./retention.ts";
 import { SegmentCache } from "./segment-cache.ts";
 import type {
   LogDirectoryState,
@@ -25,6 +28,7 @@ import type {
   PartitionId,
 } from "./log-manager-options.ts";
 import { TailCache } from "./tail-cache.ts";
+import { Turns } from "./turns.ts";
 
 export { DirectoryError, type DirectoryErrorCode } from "./directory-error.ts";
 export type {
@@ -62,13 +66,14 @@ export class LogManager {
   readonly #segmentCache: SegmentCache;
   readonly #tailCache: TailCache;
   /** What is going on with a partition, by directory name: one thing at a time. */
-  readonly #pending = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
   readonly #background: BackgroundTasks;
   readonly #cleaner: LogCleaner | null;
   #highWatermarks: HighWatermarkSource = () => undefined;
   #onHealed: () => void = () => undefined;
   /** Logs in the directories that others have opened: the metadata log. */
   readonly #adopted = new Map<LogDirectory, DirectoryLog>();
+  readonly #recoveryReport: RecoveryReport;
   /** Whether a partition without a directory may be made: it is new. */
   #mayMakeLogs: boolean;
   #closing: Promise<void> | null = null;
@@ -81,6 +86,8 @@ export class LogManager {
   ) {
     this.#dependencies = dependencies;
     this.#options = options;
+    this.#recoveryReport = new RecoveryReport(dependencies);
+    for (const { path, partitions } of usable) this.#recoveryReport.expect(path, partitions.size);
     this.#limiter = limiter;
     this.#background = new BackgroundTasks(dependencies.timers);
     this.#tailCache = new TailCache({ capacityBytes: options.tailCacheBytes ?? 0 });
@@ -167,6 +174,7 @@ export class LogManager {
    * opened are recovered, so that they do not keep the next stop from being clean.
    */
   finishStart(): void {
+    this.#recoveryReport.summarize();
     this.#mayMakeLogs = true;
     this.#background.start(() => this.#recoverUnopened());
   }
@@ -259,7 +267,7 @@ export class LogManager {
   }
 
   async #close(brokerEpoch: number | null): Promise<void> {
-    await Promise.allSettled(this.#pending.values());
+    await this.#turns.settled();
     await Promise.all([this.#health.close(), this.#background.close(), this.#cleaner?.close()]);
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()]);
     await Promise.all(logs.map((log) => this.#limiter.run(() => log.close())));
@@ -280,9 +288,9 @@ export class LogManager {
 
   async #openLog(key: string, id: PartitionId, config: LogConfig): Promise<Log> {
     // Several directories may hold the name: one that was offline when its topic was deleted.
-    const directory = this.#directories.find(
-      (each) => each.partitions.get(key)?.topicId === id.topicId,
-    );
+    const directory =
+      this.#directories.find((each) => each.partitions.get(key)?.topicId === id.topicId) ??
+      (await this.#findDamaged(key, id));
     const open = directory?.logs.get(key);
     if (open !== undefined) return open;
     for (const each of this.#directories) {
@@ -313,6 +321,7 @@ export class LogManager {
         segmentCache: this.#segmentCache,
         tailCache: this.#tailCache,
         parentSync: directory.sync,
+        recoveryReport: this.#recoveryReport,
       },
       {
         directory: `${directory.path}/${key}`,
@@ -323,6 +332,19 @@ export class LogManager {
         onFailure: (error) => this.#health.failed(directory, error),
       },
     );
+  }
+
+  /** The partition's directory whose topic id cannot be read as what it was. */
+  async #findDamaged(key: string, id: PartitionId): Promise<LogDirectory | undefined> {
+    for (const directory of this.#directories) {
+      if (!directory.partitions.has(key)) continue;
+      const path = `${directory.path}/${key}`;
+      const isRepaired = await this.#health.guard(directory, () =>
+        repairPartitionMetadata(this.#dependencies, path, id.topicId),
+      );
+      if (isRepaired === true) return directory;
+    }
+    return undefined;
   }
 
   /** Takes a directory of the same name but of another topic out of the way. */
@@ -432,15 +454,19 @@ export class LogManager {
       checkpointIntervalMs = 60_000,
       highWatermarkCheckpointIntervalMs = 5_000,
       producerIdExpirationMs = 86_400_000,
+      retentionCheckIntervalMs = 300_000,
+      initialTaskDelayMs = 30_000,
     } = this.#options;
     this.#background.every(checkpointIntervalMs, () => this.#checkpointAll(true));
     this.#background.every(highWatermarkCheckpointIntervalMs, () => this.#checkpointAll(false));
     this.#background.every(PRODUCER_CHECK_INTERVAL_MS, () => {
-      for (const { logs } of this.#directories) {
-        for (const log of logs.values()) log.expireProducers(producerIdExpirationMs);
-      }
+      for (const log of this.logsOnline()) log.expireProducers(producerIdExpirationMs);
       return Promise.resolve();
     });
+    const retention = new Retention(this.#dependencies.clock);
+    const retain = (): Promise<void> =>
+      retention.apply(retainedLogs(this.#directories, this.#highWatermarkOf));
+    this.#background.every(retentionCheckIntervalMs, retain, initialTaskDelayMs);
     this.#cleaner?.start();
     for (const directory of this.#directories) {
       this.#background.start(async () => {
@@ -451,6 +477,9 @@ export class LogManager {
       });
     }
   }
+
+  readonly #highWatermarkOf = (log: Log, { topic, partitionIndex }: StoredPartition): number =>
+    this.#highWatermarks(topic, partitionIndex) ?? log.safeEndOffset;
 
   async #checkpointAll(hasStarts: boolean): Promise<void> {
     for (const directory of this.#directories) await this.#checkpoint(directory, hasStarts);
@@ -470,14 +499,7 @@ export class LogManager {
   /** Runs the task when what goes on with the partition is over. */
   #inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
     assert(this.#closing === null, "a closed manager opens and deletes no logs");
-    const before = this.#pending.get(key) ?? Promise.resolve();
-    const result = before.then(task, task);
-    this.#pending.set(key, result);
-    const clear = (): void => {
-      if (this.#pending.get(key) === result) this.#pending.delete(key);
-    };
-    result.then(clear, clear);
-    return result;
+    return this.#turns.run(key, task);
   }
 }
 

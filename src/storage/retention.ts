@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { Slices } from "./batch-scanner.ts";
 import type { Log } from "./log.ts";
+import type { LogDirectory, StoredPartition } from "./log-directory.ts";
 import type { LogConfig, SegmentSummary } from "./log-config.ts";
 
 /** What retention must know of a log beside its segments and settings. */
@@ -83,31 +84,46 @@ interface Sighting {
   readonly sinceMs: number;
 }
 
+/** A log, and the end of what is committed in it. */
+export interface RetainedLog {
+  readonly log: Log;
+  readonly highWatermark: number;
+}
+
+/** The logs in the directories that have not failed, each looked up when its turn comes. */
+export function* retainedLogs(
+  directories: readonly LogDirectory[],
+  highWatermarkOf: (log: Log, partition: StoredPartition) => number,
+): IterableIterator<RetainedLog> {
+  for (const { logs, partitions } of directories) {
+    for (const [key, log] of logs) {
+      const partition = partitions.get(key);
+      if (log.failure !== null || partition === undefined) continue;
+      yield { log, highWatermark: highWatermarkOf(log, partition) };
+    }
+  }
+}
+
 /** Applies retention to logs; whoever owns them calls `apply` every log.retention.check.interval.ms. */
 export class Retention {
   readonly #clock: Clock;
-  readonly #highWatermarkOf: (log: Log) => number;
   /** By base offset. The next start forgets them: a future stamp may protect once more for retention.ms. */
   readonly #sightings = new WeakMap<Log, ReadonlyMap<number, Sighting>>();
 
-  constructor(dependencies: {
-    readonly clock: Clock;
-    readonly highWatermarkOf: (log: Log) => number;
-  }) {
-    this.#clock = dependencies.clock;
-    this.#highWatermarkOf = dependencies.highWatermarkOf;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /**
    * Removes what may go from all these logs, one after the other. A log that has failed or is closed
    * meanwhile is left alone.
    */
-  async apply(logs: Iterable<Log>): Promise<void> {
+  async apply(logs: Iterable<RetainedLog>): Promise<void> {
     const slices = new Slices(this.#clock);
-    for (const log of logs) {
+    for (const each of logs) {
       if (slices.isOver()) await slices.next();
       try {
-        await this.#applyTo(log);
+        await this.#applyTo(each);
       } catch (error) {
         // The log, and the directory that it lies in, have said what is wrong (R9).
         if (!(error instanceof KafkaError)) throw error;
@@ -115,14 +131,14 @@ export class Retention {
     }
   }
 
-  async #applyTo(log: Log): Promise<void> {
+  async #applyTo({ log, highWatermark }: RetainedLog): Promise<void> {
     const segments = await log.segmentSummaries();
     const sightings = this.#look(log, segments);
     const nowMs = this.#clock.nowMs();
     const cut = retentionCut(segments, log.config, {
       nowMs: this.#clock.wallMs(),
       logStartOffset: log.logStartOffset,
-      highWatermark: this.#highWatermarkOf(log),
+      highWatermark,
       unchangedForMs: ({ baseOffset }) => nowMs - (sightings.get(baseOffset)?.sinceMs ?? nowMs),
     });
     if (cut === null) return;

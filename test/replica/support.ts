@@ -26,6 +26,7 @@ import type {
   LogReadResult,
   TimestampedOffset,
 } from "../../src/storage/log.ts";
+import type { AbortedTransaction } from "../../src/storage/txn-index.ts";
 import { DEFAULT_LOG_CONFIG } from "../../src/storage/log-config.ts";
 import { NO_OFFLOAD } from "../server/handlers/support.ts";
 
@@ -97,6 +98,10 @@ export class FakeLog implements PartitionLog {
   /** Runs in the middle of every read. */
   duringRead: () => void = noop;
   readonly batches: Buffer[] = [];
+  unstableOffset: number | null = null;
+  aborted: AbortedTransaction[] = [];
+  /** Advancing the log's start waits for this. */
+  startGate: Promise<void> = Promise.resolve();
   #listener: LogListener | null = null;
 
   get logEndOffset(): number {
@@ -184,6 +189,34 @@ export class FakeLog implements PartitionLog {
       : { leaderEpoch: batchLeaderEpoch(last), endOffset: batchNextOffset(last) };
   }
 
+  get latestLeaderEpoch(): number {
+    return this.batches.reduce((epoch, each) => Math.max(epoch, batchLeaderEpoch(each)), -1);
+  }
+
+  firstUnstableOffset(): number | null {
+    return this.unstableOffset;
+  }
+
+  async abortedTransactions(startOffset: number, endOffset: number) {
+    await Promise.resolve();
+    return this.aborted.filter(
+      ({ firstOffset, lastOffset }) => firstOffset < endOffset && lastOffset >= startOffset,
+    );
+  }
+
+  async advanceLogStartOffset(offset: number): Promise<void> {
+    this.logStartOffset = Math.max(this.logStartOffset, offset);
+    await this.startGate;
+  }
+
+  /** There was no room; and there is again, but what was not safe is gone. */
+  heal(): void {
+    this.failure = null;
+    const lost = this.batches.findIndex((each) => batchNextOffset(each) > this.safeEndOffset);
+    if (lost >= 0) this.batches.splice(lost);
+    this.#listener?.onHealed?.();
+  }
+
   /** All that was appended, or all below `endOffset`, is now safe (R4). */
   makeSafe(endOffset = this.logEndOffset): void {
     this.safeEndOffset = endOffset;
@@ -205,6 +238,9 @@ export class FakeLogStore implements LogStore {
   openError: Error | null = null;
   /** Opening waits for this. */
   gate: Promise<void> = Promise.resolve();
+  /** Noting a log's start waits for this. */
+  checkpointGate: Promise<void> = Promise.resolve();
+  readonly checkpointedStarts: number[] = [];
   highWatermark: (topic: string, partitionIndex: number) => number | undefined = noop;
 
   async openLog(id: { topic: string; partitionIndex: number }): Promise<FakeLog> {
@@ -213,6 +249,11 @@ export class FakeLogStore implements LogStore {
     const log = this.logs.get(`${id.topic}-${id.partitionIndex}`) ?? new FakeLog();
     this.logs.set(`${id.topic}-${id.partitionIndex}`, log);
     return log;
+  }
+
+  async checkpointLogStart(log: PartitionLog): Promise<void> {
+    await this.checkpointGate;
+    this.checkpointedStarts.push(log.logStartOffset);
   }
 
   async deleteLog(topic: string, partitionIndex: number): Promise<void> {

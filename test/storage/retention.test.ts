@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { must } from "../../src/base/assert.ts";
-import type { Log } from "../../src/storage/log.ts";
 import type { LogConfig, SegmentSummary } from "../../src/storage/log-config.ts";
 import { Retention, retentionCut, type RetentionMarks } from "../../src/storage/retention.ts";
 import { batchOf, CLIENT, logWorld, readAll } from "./support/log-world.ts";
@@ -126,10 +125,10 @@ describe("applied to a log", () => {
       await log.flush();
     }
     let highWatermark = 8;
-    const retention = new Retention({ clock: world.clock, highWatermarkOf: () => highWatermark });
+    const retention = new Retention(world.clock);
     const look = async (afterMs: number): Promise<number> => {
       await world.clock.advance(afterMs);
-      await retention.apply([log]);
+      await retention.apply([{ log, highWatermark }]);
       return log.logStartOffset;
     };
     const stayAt = (offset: number) => (highWatermark = offset);
@@ -184,8 +183,8 @@ describe("applied to a log", () => {
     const two = await filled();
     await one.log.close();
     await two.clock.advance(3 * HOUR_MS);
-    const retention = new Retention({ clock: two.clock, highWatermarkOf: () => 8 });
-    await retention.apply([one.log, two.log] as Log[]);
+    const logs = [one.log, two.log].map((log) => ({ log, highWatermark: 8 }));
+    await new Retention(two.clock).apply(logs);
     await settle();
     expect(one.log.logStartOffset).toBe(0);
     expect(two.log.logStartOffset).toBe(2);

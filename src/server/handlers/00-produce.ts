@@ -21,6 +21,7 @@ import {
   type RequestContext,
   type TypedApiHandler,
 } from "../api-handler.ts";
+import { isInternalTopic } from "../metadata/topic-names.ts";
 
 // Produce, versions 3-13 (advertised from 0 on, see ApiVersions; KAFKA-18659). Every partition is
 // appended, or has its place in the order of arrival, before the handler first waits, and fails or
@@ -53,12 +54,7 @@ interface AwaitedAnswer {
   readonly ack: PendingAck;
 }
 
-/** Topics that only coordinators write. Kafka lets its own admin client pass, and nobody else. */
-const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
-  "__consumer_offsets",
-  "__transaction_state",
-  "__share_group_state",
-]);
+/** Kafka lets its own admin client write to internal topics, and nobody else. */
 const ADMIN_CLIENT_ID = "__admin_client";
 
 const FIRST_VERSION_WITH_ZSTD = 7;
@@ -210,7 +206,7 @@ class ProduceAppend {
   }
 
   #checkTopic(name: string): void {
-    if (INTERNAL_TOPICS.has(name) && this.#context.clientId !== ADMIN_CLIENT_ID) {
+    if (isInternalTopic(name) && this.#context.clientId !== ADMIN_CLIENT_ID) {
       throw new KafkaError("INVALID_TOPIC_EXCEPTION", `${name} is written by the broker alone`);
     }
   }
