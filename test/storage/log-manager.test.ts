@@ -201,6 +201,25 @@ describe("partitions", () => {
     await again.close(null);
   });
 
+  test("is the topic's own with any bit of its partition.metadata flipped (E14)", async () => {
+    const { start, disk } = managerWorld();
+    const manager = await start();
+    (await manager.openLog(partition(0), CONFIG)).append(batchOf(4), CLIENT);
+    await manager.close(1);
+    const path = "/data/topic-0/partition.metadata";
+    const good = disk.content(path);
+    for (let bit = 0; bit < 8 * good.length; bit += 1) {
+      const copy = disk.clone();
+      const bytes = Buffer.from(good);
+      bytes.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      copy.put(path, bytes);
+      const again = await managerWorld(copy).start();
+      expect((await again.openLog(partition(0), CONFIG)).logEndOffset, `bit ${bit}`).toBe(4);
+      expect(copy.content(path)).toEqual(good);
+      await again.close(1);
+    }
+  });
+
   test("one that a crash left without its metadata is a stray if it has data, else it is used", async () => {
     const { start, disk } = managerWorld();
     const manager = await start();
