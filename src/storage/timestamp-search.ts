@@ -10,7 +10,7 @@ import {
   batchSizeBytes,
 } from "../protocol/records/batch.ts";
 import { type LogRecord, readBatchRecords } from "../protocol/records/record.ts";
-import { scanBatches } from "./batch-scanner.ts";
+import { type BatchVisitor, scanBatches } from "./batch-scanner.ts";
 import type { TimestampedOffset } from "./log-config.ts";
 import type { Segment, SegmentView } from "./segment.ts";
 import type { TimestampOffset } from "./time-index.ts";
@@ -63,7 +63,9 @@ export async function findGreatest(
   let best: TimestampOffset | null = null;
   let bestSegment: Segment | null = null;
   for (const segment of segmentsIn(segments, range)) {
-    const found = await segment.use((view) => greatestBatch(dependencies, segment, view, range));
+    const found = await withRebuild(segment, (view) =>
+      greatestBatch(dependencies, segment, view, range),
+    );
     if (found.timestampMs < 0 || found.timestampMs <= (best?.timestampMs ?? -1)) continue;
     best = found;
     bestSegment = segment;
@@ -91,6 +93,7 @@ async function withRebuild<T>(
   } catch (error) {
     if (!(error instanceof MisleadError)) throw error;
   }
+  segment.hints.clear();
   await segment.rebuildIndexes();
   try {
     return await segment.use(search);
@@ -109,9 +112,13 @@ async function searchSegment(
   timestampMs: number,
   range: SearchRange,
 ): Promise<TimestampedOffset | null> {
+  const { times, offsets } = view.indexes;
   if (view.indexes.maxTimestamp.timestampMs < timestampMs) return null;
-  const entry = view.indexes.times.lastBefore(timestampMs);
-  let position = view.indexes.offsets.floor(entry?.offset ?? segment.baseOffset)?.position ?? 0;
+  const before = times.lastBefore(timestampMs);
+  // An entry beyond the range cannot be held against its batch, which may not be written yet.
+  const isInRange = before === null || before.offset < range.endOffset;
+  let entry = isInRange ? before : times.lastBelowOffset(range.endOffset);
+  let position = offsets.floor(entry?.offset ?? segment.baseOffset)?.position ?? 0;
   while (position < segment.writtenBytes) {
     const candidate = await nextCandidate(dependencies, segment, view, {
       position,
@@ -132,6 +139,7 @@ async function searchSegment(
       return { offset: found.offset, timestampMs: found.timestamp, leaderEpoch };
     }
     position = candidate.endPosition;
+    entry = null;
   }
   return null;
 }
@@ -144,11 +152,14 @@ function isHit(record: LogRecord, timestampMs: number, range: SearchRange): bool
   );
 }
 
-/** The next batch from the position on that may hold such a record. */
+/**
+ * The next batch from the position on that may hold such a record. If an entry of the time index led
+ * here, its batch must come first, and be as the entry says.
+ */
 async function nextCandidate(
-  { clock }: SearchDependencies,
+  dependencies: SearchDependencies,
   segment: Segment,
-  { file }: SegmentView,
+  view: SegmentView,
   from: {
     readonly position: number;
     readonly entry: TimestampOffset | null;
@@ -157,68 +168,117 @@ async function nextCandidate(
   },
 ): Promise<{ readonly batch: Buffer | null; readonly endPosition: number }> {
   // In an object, as the compiler does not see assignments that a callback makes.
-  const found: { batch: Buffer | null; isContradicted: boolean } = {
-    batch: null,
-    isContradicted: false,
-  };
-  const scan = await scanBatches(
-    { file, clock },
-    {
-      startPosition: from.position,
-      endPosition: segment.writtenBytes,
-      minOffset: segment.baseOffset,
-      minLeaderEpoch: -1,
-      checksCrc: false,
-    },
+  const found: { batch: Buffer | null } = { batch: null };
+  const claim = new Claim(from.entry);
+  const endPosition = await visitGoodBatches(
+    dependencies,
+    segment,
+    view,
+    from.position,
     (bytes, at) => {
-      const maxTimestampMs = batchMaxTimestamp(bytes, at);
-      const baseOffset = batchBaseOffset(bytes, at);
-      const lastOffset = batchLastOffset(bytes, at);
-      if (baseOffset >= from.range.endOffset) return "stop";
-      if (
-        from.entry !== null &&
-        baseOffset <= from.entry.offset &&
-        from.entry.offset <= lastOffset
-      ) {
-        found.isContradicted = maxTimestampMs !== from.entry.timestampMs;
-        if (found.isContradicted) return "stop";
-      }
-      if (maxTimestampMs < from.timestampMs || lastOffset < from.range.startOffset) return "go on";
+      if (batchBaseOffset(bytes, at) >= from.range.endOffset) return "stop";
+      claim.check(bytes, at);
+      const isEarlier = batchMaxTimestamp(bytes, at) < from.timestampMs;
+      if (isEarlier || batchLastOffset(bytes, at) < from.range.startOffset) return "go on";
       found.batch = Buffer.from(bytes.subarray(at, at + batchSizeBytes(bytes, at)));
       return "stop";
     },
   );
-  if (found.isContradicted) throw new MisleadError("the time index contradicts the batches");
-  if (scan.damage !== null) throw new MisleadError(scan.damage);
-  return { batch: found.batch, endPosition: scan.endPosition };
+  claim.checkEnd();
+  return { batch: found.batch, endPosition };
 }
 
 /** The greatest timestamp of the segment's batches below the end of the range. */
 async function greatestBatch(
-  { clock }: SearchDependencies,
+  dependencies: SearchDependencies,
   segment: Segment,
-  { file, indexes }: SegmentView,
+  view: SegmentView,
   range: SearchRange,
 ): Promise<TimestampOffset> {
-  if (indexes.maxTimestamp.offset < range.endOffset) return indexes.maxTimestamp;
-  const entry = indexes.times.lastBelowOffset(range.endOffset);
+  const { maxTimestamp, times, offsets } = view.indexes;
+  if (maxTimestamp.offset < range.endOffset) return maxTimestamp;
+  const entry = times.lastBelowOffset(range.endOffset);
   let best: TimestampOffset = entry ?? { timestampMs: -1, offset: segment.baseOffset };
-  await scanBatches(
-    { file, clock },
-    {
-      startPosition: indexes.offsets.floor(best.offset)?.position ?? 0,
-      endPosition: segment.writtenBytes,
-      minOffset: segment.baseOffset,
-      minLeaderEpoch: -1,
-      checksCrc: false,
-    },
-    (bytes, at) => {
-      if (batchBaseOffset(bytes, at) >= range.endOffset) return "stop";
-      const timestampMs = batchMaxTimestamp(bytes, at);
-      if (timestampMs > best.timestampMs)
-        best = { timestampMs, offset: batchLastOffset(bytes, at) };
-      return "go on";
-    },
-  );
+  const claim = new Claim(entry);
+  const position = offsets.floor(best.offset)?.position ?? 0;
+  await visitGoodBatches(dependencies, segment, view, position, (bytes, at) => {
+    if (batchBaseOffset(bytes, at) >= range.endOffset) return "stop";
+    claim.check(bytes, at);
+    const timestampMs = batchMaxTimestamp(bytes, at);
+    if (timestampMs > best.timestampMs) best = { timestampMs, offset: batchLastOffset(bytes, at) };
+    return "go on";
+  });
+  claim.checkEnd();
   return best;
+}
+
+/** What an entry of the time index says of a batch: no checksum covers the index. */
+class Claim {
+  #entry: TimestampOffset | null;
+
+  constructor(entry: TimestampOffset | null) {
+    this.#entry = entry;
+  }
+
+  /** Holds it against the next batch. */
+  check(bytes: Buffer, at: number): void {
+    if (this.#entry === null) return;
+    const timestampMs = batchMaxTimestamp(bytes, at);
+    const holdsOffset = batchLastOffset(bytes, at) >= this.#entry.offset;
+    if (timestampMs > this.#entry.timestampMs) contradicted();
+    if (!holdsOffset) return;
+    const isThere = batchBaseOffset(bytes, at) <= this.#entry.offset;
+    if (!isThere || timestampMs !== this.#entry.timestampMs) contradicted();
+    this.#entry = null;
+  }
+
+  /** There are no more batches. */
+  checkEnd(): void {
+    if (this.#entry !== null) contradicted();
+  }
+}
+
+function contradicted(): never {
+  throw new MisleadError("the time index contradicts the batches");
+}
+
+/**
+ * Goes over the batches from the position on, checksums and all, and past what is known to be damaged.
+ * Returns where it stopped. Throws MisleadError for damage that is not known.
+ */
+async function visitGoodBatches(
+  { clock }: SearchDependencies,
+  segment: Segment,
+  { file }: SegmentView,
+  startPosition: number,
+  visit: BatchVisitor,
+): Promise<number> {
+  const visited = { isStopped: false };
+  let position = startPosition;
+  while (position < segment.writtenBytes && !visited.isStopped) {
+    const start = position;
+    const stretch = segment.damage.all.find(({ endPosition }) => endPosition > start);
+    if (stretch !== undefined && stretch.position <= start) {
+      position = stretch.endPosition;
+      continue;
+    }
+    const scan = await scanBatches(
+      { file, clock },
+      {
+        startPosition: start,
+        endPosition: Math.min(segment.writtenBytes, stretch?.position ?? Infinity),
+        minOffset: segment.baseOffset,
+        minLeaderEpoch: -1,
+        checksCrc: true,
+      },
+      (bytes, at, batchPosition) => {
+        const next = visit(bytes, at, batchPosition);
+        visited.isStopped = next === "stop";
+        return next;
+      },
+    );
+    if (scan.damage !== null) throw new MisleadError(scan.damage);
+    position = scan.endPosition;
+  }
+  return position;
 }
