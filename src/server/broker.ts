@@ -183,12 +183,18 @@ class NodeBroker implements Broker {
       {
         replicas,
         coordinator: {
-          onLeadership: (partitionIndex, leaderEpoch, partition) =>
-            coordinator.onLeadership(
-              partitionIndex,
-              leaderEpoch,
-              partitionCoordinatorLog(partition),
-            ),
+          onLeadership: (partitionIndex, leaderEpoch, partition) => {
+            const load = (): void => {
+              const log = partitionCoordinatorLog(partition);
+              coordinator.onLeadership(partitionIndex, leaderEpoch, log);
+            };
+            // A shard ends with its log, and what it knew has to be read again.
+            partition.setHealListener(() => {
+              coordinator.onResignation(partitionIndex);
+              load();
+            });
+            load();
+          },
           onResignation: (partitionIndex) => coordinator.onResignation(partitionIndex),
         },
         topicConfigs: topicConfigsOf(this.#config),

@@ -328,6 +328,77 @@ describe("batches that have to be made ready first", () => {
   });
 });
 
+describe("after its disk was full, a partition", () => {
+  test("serves again in the same epoch; what was refused never comes, and offsets go on", async () => {
+    const { log, partition } = lead();
+    const written = partition.appendAsLeader(batch(2), CLIENT_ALL);
+    log.makeSafe();
+    await written.acked;
+    const lost = partition.appendAsLeader(batch(3), CLIENT_ALL);
+    log.fail();
+    await expect(lost.acked).rejects.toMatchObject({ errorName: "KAFKA_STORAGE_ERROR" });
+    expect(() => partition.append(batch(), CLIENT_ONE)).toThrow(
+      expect.objectContaining({ errorName: "KAFKA_STORAGE_ERROR" }),
+    );
+    const healed = vi.fn();
+    partition.setHealListener(healed);
+    log.heal();
+    expect(healed).toHaveBeenCalledOnce();
+    expect(partition.refusal(3)).toBeNull();
+    expect(partition).toMatchObject({ highWatermark: 2, logEndOffset: 2, leaderEpoch: 3 });
+    const next = partition.appendAsLeader(batch(1), CLIENT_ALL);
+    expect(next.result.baseOffset).toBe(2);
+    log.makeSafe();
+    await next.acked;
+    expect(partition.highWatermark).toBe(3);
+  });
+
+  test("tells readers how much is new, without what was lost", () => {
+    const { log, partition } = lead();
+    partition.append(batch(5), CLIENT_ONE);
+    log.fail();
+    log.heal();
+    const reader = watcher();
+    partition.watch(reader);
+    const next = batch(1);
+    partition.append(next, CLIENT_ONE);
+    log.makeSafe();
+    expect(reader.events).toEqual([next.length]);
+  });
+
+  test("that was resigned meanwhile stays so", () => {
+    const { log, partition } = lead();
+    log.fail();
+    partition.resign();
+    const healed = vi.fn();
+    partition.setHealListener(healed);
+    log.heal();
+    expect(healed).not.toHaveBeenCalled();
+    expect(partition.refusal(-1)).toBe("NOT_LEADER_OR_FOLLOWER");
+  });
+});
+
+describe("the last stable offset", () => {
+  test("is the high watermark, or where the oldest transaction begins that is not settled (X7)", () => {
+    const { log, partition } = lead();
+    partition.append(batch(5), CLIENT_ONE);
+    log.makeSafe();
+    expect(partition.lastStableOffset).toBe(5);
+    log.unstableOffset = 2;
+    expect(partition.lastStableOffset).toBe(2);
+    expect(partition.highWatermark).toBe(5);
+  });
+});
+
+test("a log written in a later leader epoch refuses appends, and is read (S10)", () => {
+  const log = new FakeLog();
+  log.append(batch(2), { leaderEpoch: 7, origin: "client" });
+  log.makeSafe();
+  const { partition } = lead({ log });
+  expect(() => partition.append(batch(), CLIENT_ONE)).toThrow(/leader epoch 7, and this is 3/);
+  expect(partition.refusal(-1)).toBeNull();
+});
+
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let settleWith: (value: T) => void = () => undefined;
   const promise = new Promise<T>((resolve) => {
