@@ -15,7 +15,7 @@ const HARMLESS_CODES: ReadonlySet<string> = new Set(["EUCLEAN", "EMFILE", "ENFIL
 export interface DirectoryLog {
   readonly failure: DiskError | null;
   fail(error: DiskError): void;
-  heal?(): Promise<void>;
+  heal(): Promise<void>;
 }
 
 export interface DirectoryHealthDependencies {
@@ -118,7 +118,7 @@ export class DirectoryHealth {
     const isHealed = await this.guard(directory, async () => {
       for (const log of logsOf(directory)) {
         if (this.#isClosed) return false;
-        if (log.failure !== null && isOutOfSpace(log.failure)) await log.heal?.();
+        if (log.failure !== null && isOutOfSpace(log.failure)) await log.heal();
       }
       await rewrite(directory);
       return true;

@@ -23,6 +23,7 @@ import {
 } from "./file-names.ts";
 import type { Limiter } from "./limiter.ts";
 import type { Log } from "./log.ts";
+import type { TruncationLimits } from "./log-config.ts";
 import { readUnlessMissing } from "./log-files.ts";
 import {
   decodeMetaProperties,
@@ -214,6 +215,26 @@ export class LogDirectory {
       logStartOffset: offsetOf("log-start-offset-checkpoint"),
       cleanedOffset: offsetOf("cleaner-offset-checkpoint"),
     };
+  }
+
+  /**
+   * The partition's log is about to be cut: nothing that is noted of it lies beyond the limits when
+   * this resolves. Throws DiskError.
+   */
+  async lowerCheckpoints(
+    { topic, partitionIndex }: StoredPartition,
+    { endOffset, logStartOffset }: TruncationLimits,
+  ): Promise<void> {
+    const key = partitionDirectoryName(topic, partitionIndex);
+    await this.#mailbox.run(async () => {
+      for (const [name, values] of this.checkpoints) {
+        const noted = values.get(key);
+        const limit = name === "log-start-offset-checkpoint" ? logStartOffset : endOffset;
+        if (noted === undefined || noted.offset <= limit) continue;
+        values.set(key, { ...noted, offset: limit });
+        await this.#write(name, encodeOffsetCheckpoint([...values.values()]));
+      }
+    });
   }
 
   /**

@@ -14,7 +14,6 @@ import { markedDirectoryName, partitionDirectoryName, type DirectoryMark } from 
 import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
 import type { LogCleaner } from "./log-cleaner.ts";
-import { DEFAULT_LOG_CONFIG } from "./log-config.ts";
 import type { LogDirectory, StoredPartition } from "./log-directory.ts";
 import { listLogFiles } from "./log-files.ts";
 import { repairPartitionMetadata } from "./partition-repair.ts";
@@ -27,7 +26,9 @@ import type {
   LogManagerOptions,
   PartitionId,
 } from "./log-manager-options.ts";
+import { placeNewLog } from "./log-placement.ts";
 import { TailCache } from "./tail-cache.ts";
+import { recoverUnopened } from "./unopened-logs.ts";
 import { Turns } from "./turns.ts";
 
 export { DirectoryError, type DirectoryErrorCode } from "./directory-error.ts";
@@ -296,7 +297,7 @@ export class LogManager {
     for (const each of this.#directories) {
       if (each !== directory && each.partitions.has(key)) await this.#evict(each, key, id);
     }
-    const chosen = directory ?? this.#emptiest();
+    const chosen = directory ?? this.#placeNewLog();
     // At once, so that many partitions that are made together are spread.
     chosen.partitions.set(key, id);
     const log = await this.#health.guard(chosen, async () => {
@@ -311,13 +312,14 @@ export class LogManager {
   }
 
   #open(directory: LogDirectory, key: string, id: PartitionId, config: LogConfig): Promise<Log> {
-    const { disk, clock, logger, timers } = this.#dependencies;
+    const { disk, clock, logger, timers, random } = this.#dependencies;
     return Log.open(
       {
         disk,
         clock,
         logger,
         timers,
+        random: random.fork(key),
         segmentCache: this.#segmentCache,
         tailCache: this.#tailCache,
         parentSync: directory.sync,
@@ -330,6 +332,7 @@ export class LogManager {
         ...directory.checkpointsOf(id),
         topicId: id.topicId,
         onFailure: (error) => this.#health.failed(directory, error),
+        beforeTruncation: (limits) => directory.lowerCheckpoints(id, limits),
       },
     );
   }
@@ -398,23 +401,11 @@ export class LogManager {
     return this.#directories.find((directory) => directory.partitions.has(key));
   }
 
-  #emptiest(): LogDirectory {
-    if (!this.#mayMakeLogs) {
-      // Its log may lie in the directory that could not be opened: an empty one must not take its place.
-      const paths = this.#unusable.map(({ path }) => path).join(", ");
-      throw new KafkaError("KAFKA_STORAGE_ERROR", `it may lie in ${paths}, which is offline`);
-    }
-    const online = this.#directories.filter(({ failure }) => failure === null);
-    const roomy = online.filter(({ fullness }) => fullness === null);
-    const candidates = roomy.length > 0 ? roomy : online;
-    const [first] = candidates;
-    if (first === undefined) {
-      throw new KafkaError("KAFKA_STORAGE_ERROR", "every log directory is offline");
-    }
-    return candidates.reduce(
-      (best, other) => (other.partitions.size < best.partitions.size ? other : best),
-      first,
-    );
+  #placeNewLog(): LogDirectory {
+    if (this.#mayMakeLogs) return placeNewLog(this.#directories);
+    // Its log may lie in the directory that could not be opened: an empty one must not take its place.
+    const paths = this.#unusable.map(({ path }) => path).join(", ");
+    throw new KafkaError("KAFKA_STORAGE_ERROR", `it may lie in ${paths}, which is offline`);
   }
 
   *#logsOf(directory: LogDirectory): IterableIterator<DirectoryLog> {
@@ -429,22 +420,11 @@ export class LogManager {
     for (const directory of this.#directories) {
       for (const key of directory.isClean ? [] : directory.partitions.keys()) {
         if (this.#closing !== null) return;
-        await this.#inTurn(key, async () => {
-          const stored = directory.partitions.get(key);
-          if (stored === undefined || directory.logs.has(key)) return;
-          await this.#health.guard(directory, async () => {
-            const log = await Log.open(
-              { disk, clock, logger, timers, parentSync: directory.sync },
-              {
-                directory: `${directory.path}/${key}`,
-                config: DEFAULT_LOG_CONFIG,
-                ...directory.checkpointsOf(stored),
-              },
-            );
-            await log.close();
-            if (log.failure === null) directory.recovered.add(key);
-          });
-        });
+        await this.#inTurn(key, () =>
+          this.#health.guard(directory, () =>
+            recoverUnopened({ disk, clock, logger, timers }, directory, key),
+          ),
+        );
       }
     }
   }
