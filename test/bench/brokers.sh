@@ -27,7 +27,7 @@ wait_ready() { "$peers/venv/bin/python" "$kit/rawpoll.py" "127.0.0.1:$1" --broke
 start_holdfast() { # settings...
   $(holdfast_command "$work/data" "$@") >>"$work/holdfast.log" 2>&1 &
   holdfast_pid=$!
-  wait_ready $HOLDFAST_PORT
+  wait_ready $HOLDFAST_PORT || { tail "$work/holdfast.log" >&2; return 1; }
 }
 
 # Both, with log.flush.interval.messages=$1 if it is given. The JIT of either is warm before anything counts.
