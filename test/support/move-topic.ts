@@ -1,7 +1,12 @@
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const LOG_STARTS = "log-start-offset-checkpoint";
+/** What is known of a partition outside of its directory: one line in each, if any. */
+const CHECKPOINTS = [
+  "log-start-offset-checkpoint",
+  "recovery-point-offset-checkpoint",
+  "cleaner-offset-checkpoint",
+];
 
 export interface TopicMove {
   /** Log directories of two stopped brokers, Kafka's or Holdfast's. */
@@ -24,26 +29,29 @@ export async function moveTopic(move: TopicMove): Promise<void> {
   await rm(target, { recursive: true });
   await cp(join(move.from, name), target, { recursive: true });
   await writeFile(join(target, "partition.metadata"), metadata);
-  await carryLogStart(move);
+  for (const name of CHECKPOINTS) await carryLine(move, name);
   if (!move.isClean) await rm(join(move.to, ".kafka_cleanshutdown"), { force: true });
 }
 
-/** Where DeleteRecords has cut inside a segment is known to this checkpoint alone. */
-async function carryLogStart({ from, to, topic, partition }: TopicMove): Promise<void> {
+async function carryLine(
+  { from, to, topic, partition }: TopicMove,
+  checkpoint: string,
+): Promise<void> {
   const isOwn = (line: string): boolean => line.startsWith(`${topic} ${partition} `);
-  const carried = (await entriesOf(from)).filter(isOwn);
-  const kept = (await entriesOf(to)).filter((line) => !isOwn(line));
+  const carried = (await entriesOf(join(from, checkpoint))).filter(isOwn);
+  const kept = (await entriesOf(join(to, checkpoint))).filter((line) => !isOwn(line));
   const entries = [...kept, ...carried];
   await writeFile(
-    join(to, LOG_STARTS),
+    join(to, checkpoint),
     ["0", String(entries.length), ...entries].map((line) => `${line}\n`).join(""),
   );
 }
 
-async function entriesOf(directory: string): Promise<string[]> {
+async function entriesOf(path: string): Promise<string[]> {
   try {
-    const text = await readFile(join(directory, LOG_STARTS), "utf8");
-    return text.trimEnd().split("\n").slice(2);
+    const [, count, ...lines] = (await readFile(path, "utf8")).split("\n");
+    // Blanks at the end of the last line are a checksum of Holdfast's, of the file as it was.
+    return lines.slice(0, Number(count)).map((line) => line.trimEnd());
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
