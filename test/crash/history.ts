@@ -4,14 +4,24 @@ import {
   batchBaseOffset,
   batchLeaderEpoch,
   batchNextOffset,
+  batchProducerId,
+  batchRecordCount,
+  isControl,
 } from "../../src/protocol/records/batch.ts";
+import { batchBody, iterateRecords } from "../../src/protocol/records/record.ts";
+import { readEndMarker } from "../../src/storage/end-marker.ts";
 import { partitionDirectoryName } from "../../src/storage/file-names.ts";
 import type { PartitionId } from "../../src/storage/log-manager.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
 
 /** What a workload has asked for and what it was promised, in the order of the trace. */
 export type Fact =
-  | { readonly kind: "created"; readonly topicId: Uuid; readonly id: PartitionId }
+  | {
+      readonly kind: "created";
+      readonly topicId: Uuid;
+      readonly id: PartitionId;
+      readonly compacts: boolean;
+    }
   | { readonly kind: "appended"; readonly topicId: Uuid; readonly batch: Buffer }
   /** All below is in the page cache, and durable. */
   | {
@@ -47,12 +57,27 @@ export interface KnownBatch {
   readonly endOffset: number;
   readonly leaderEpoch: number;
   readonly digest: string;
+  /** Producers' markers are not records. */
+  readonly isControl: boolean;
+  /** Of an uncompressed batch of a compacted topic. */
+  readonly records: readonly KnownRecord[];
+  readonly producerId: number;
+  /** Its transaction was aborted. */
+  isAborted: boolean;
+}
+
+export interface KnownRecord {
+  readonly offset: number;
+  readonly key: string;
+  /** null: a tombstone. */
+  readonly value: string | null;
 }
 
 /** What a partition's log may hold, and what it must. */
 export interface ExpectedLog {
   readonly id: PartitionId;
   readonly key: string;
+  readonly compacts: boolean;
   life: "live" | "deleting" | "deleted";
   /** Beyond the ends below they may be there or not. */
   batches: KnownBatch[];
@@ -78,7 +103,7 @@ export class History {
   apply(fact: Fact): void {
     switch (fact.kind) {
       case "created":
-        this.#create(fact.id);
+        this.#create(fact.id, fact.compacts);
         return;
       case "crash":
         if (fact.of === "process") return;
@@ -117,10 +142,11 @@ export class History {
     }
   }
 
-  #create(id: PartitionId): void {
+  #create(id: PartitionId, compacts: boolean): void {
     this.logs.set(id.topicId, {
       id,
       key: partitionDirectoryName(id.topic, id.partitionIndex),
+      compacts,
       life: "live",
       batches: [],
       writtenEnd: 0,
@@ -137,7 +163,8 @@ type LogFact = Extract<Fact, { readonly topicId: Uuid }>;
 function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "created" }>): void {
   switch (fact.kind) {
     case "appended":
-      log.batches.push(knownBatch(fact.batch));
+      log.batches.push(knownBatch(fact.batch, log.compacts));
+      markAborted(log.batches, fact.batch);
       return;
     case "marks":
       log.writtenEnd = fact.writtenEnd;
@@ -172,11 +199,36 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
   }
 }
 
-export function knownBatch(bytes: Buffer): KnownBatch {
+export function knownBatch(bytes: Buffer, hasRecords: boolean): KnownBatch {
+  const offset = batchBaseOffset(bytes);
   return {
-    offset: batchBaseOffset(bytes),
+    offset,
     endOffset: batchNextOffset(bytes),
     leaderEpoch: batchLeaderEpoch(bytes),
     digest: `${bytes.length}/${crc32c(bytes, 0)}`,
+    isControl: isControl(bytes),
+    records: hasRecords ? recordsOf(bytes, offset) : [],
+    producerId: batchProducerId(bytes),
+    isAborted: false,
   };
+}
+
+function recordsOf(bytes: Buffer, baseOffset: number): KnownRecord[] {
+  const { body } = batchBody(bytes, 0);
+  return [...iterateRecords(body, batchRecordCount(bytes))].map(({ offsetDelta, key, value }) => ({
+    offset: baseOffset + offsetDelta,
+    key: key?.toString("latin1") ?? "",
+    value: value?.toString("latin1") ?? null,
+  }));
+}
+
+/** A marker that aborts does so for all that its producer has written since the marker before. */
+function markAborted(batches: readonly KnownBatch[], marker: Buffer): void {
+  if (!isControl(marker) || readEndMarker(marker, 0)?.isAbort !== true) return;
+  const own = batches
+    .filter(({ producerId }) => producerId === batchProducerId(marker))
+    .slice(0, -1);
+  for (const batch of own.slice(own.findLastIndex((each) => each.isControl) + 1)) {
+    batch.isAborted = true;
+  }
 }

@@ -64,12 +64,46 @@ function contentViolations(log: ExpectedLog, found: FoundLog): string[] {
     log.batches.some((batch) => batch.endOffset === found.endOffset);
   if (!isBorder) faults.push(`S3: no batch ends at ${found.endOffset}, where the log does`);
   if (isEmptyAnew) return faults;
+  if (log.compacts) return [...faults, ...compactionViolations(expected, found)];
   const count = Math.max(expected.length, found.batches.length);
   for (let index = 0; index < count; index += 1) {
     if (expected[index]?.digest === found.batches[index]?.digest) continue;
     const offset = expected[index]?.offset ?? found.batches[index]?.offset;
     faults.push(`S3: offset ${offset} does not hold what was appended there`);
     break;
+  }
+  return faults;
+}
+
+/**
+ * S14: each record is at the offset at which it was appended; of those that lack there is a later one
+ * with the same key, or it was a tombstone, or its transaction was aborted.
+ */
+function compactionViolations(expected: readonly KnownBatch[], found: FoundLog): string[] {
+  const stored = new Map(
+    found.batches.flatMap(({ records }) => records.map((record) => [record.offset, record])),
+  );
+  const lastOffsets = new Map<string, number>();
+  const kept = expected.filter(({ isControl, isAborted }) => !isControl && !isAborted);
+  for (const { records } of kept)
+    for (const { key, offset } of records) lastOffsets.set(key, offset);
+  const faults: string[] = [];
+  for (const { records } of kept) {
+    for (const record of records) {
+      const other = stored.get(record.offset);
+      const isOld = lastOffsets.get(record.key) !== record.offset || record.value === null;
+      const isBelow = record.offset < found.startOffset;
+      if (other === undefined && !isOld && !isBelow) {
+        faults.push(`S14: offset ${record.offset}, the last of key ${record.key}, is gone`);
+      }
+      if (other !== undefined && (other.key !== record.key || other.value !== record.value)) {
+        faults.push(`S14: offset ${record.offset} holds another record`);
+      }
+    }
+  }
+  const known = new Set(expected.flatMap(({ records }) => records.map(({ offset }) => offset)));
+  for (const offset of stored.keys()) {
+    if (!known.has(offset)) faults.push(`S14: nobody has appended offset ${offset}`);
   }
   return faults;
 }

@@ -7,6 +7,7 @@ import { SeededRandom } from "../../src/base/random.ts";
 import { TimerQueue } from "../../src/base/timer-queue.ts";
 import { RaftDriver } from "../../src/raft/driver.ts";
 import type { CommittedBatch } from "../../src/raft/raft-client.ts";
+import { InlineOffload } from "../../src/server/offload.ts";
 import type { Log } from "../../src/storage/log.ts";
 import { DEFAULT_LOG_CONFIG, type LogConfig } from "../../src/storage/log-config.ts";
 import { LogManager, type PartitionId } from "../../src/storage/log-manager.ts";
@@ -21,6 +22,14 @@ export interface Setup {
 
 export const NODE_ID = 1;
 export const CLUSTER_ID = "cluster";
+
+const OFFLOAD = await InlineOffload.open();
+const CLEANER = {
+  initialDelayMs: 1_000,
+  backoffMs: 15_000,
+  dedupeBufferBytes: 1 << 20,
+  maxBytesPerSecond: Infinity,
+};
 
 /** Segments of a few batches, every batch synced. */
 export const SMALL_CONFIG: LogConfig = {
@@ -56,8 +65,8 @@ export class Node {
     const random = new SeededRandom(ports.seed);
     const shared = { disk, clock, logger: SILENT_LOGGER, timers: new TimerQueue(clock) };
     const manager = await LogManager.open(
-      { ...shared, random },
-      { logDirs: setup.logDirs, nodeId: NODE_ID, clusterId: CLUSTER_ID },
+      { ...shared, random, offload: OFFLOAD },
+      { logDirs: setup.logDirs, nodeId: NODE_ID, clusterId: CLUSTER_ID, cleaner: CLEANER },
     );
     const [first] = manager.directories;
     if (!setup.hasMetadata || first === undefined) return new Node(setup, manager, null);

@@ -280,7 +280,7 @@ export class PowerModel {
     const content = Buffer.alloc(must(lengths, "the length is one of those it had").value);
     for (const { page, of } of versions) of?.value.copy(content, page * PAGE_BYTES);
     if (!isTorn) this.#contents.set(key, content);
-    else if (found !== undefined) tearPage(content, found.file, chosen, tear);
+    else tearPage(content, found.file, chosen, tear);
     return content;
   }
 }

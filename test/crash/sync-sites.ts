@@ -121,8 +121,10 @@ function calleeText({ expression }: ts.CallExpression): string {
 
 /** The named function around a node; one without a name belongs to the one around it. */
 function ownerOf(node: ts.Node): ts.Node | null {
-  for (let at: ts.Node | undefined = node.parent; at !== undefined; at = at.parent) {
+  let at = node;
+  while (!ts.isSourceFile(at)) {
     if (ts.isMethodDeclaration(at) || ts.isFunctionDeclaration(at)) return at;
+    at = at.parent;
   }
   return null;
 }

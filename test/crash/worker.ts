@@ -1,6 +1,6 @@
 import { explore, type Findings, type Violation } from "./explorer.ts";
 import type { Outcome } from "./probe.ts";
-import { record } from "./recordings.ts";
+import { record, type Recording } from "./recordings.ts";
 import { recordingWith, turnedOffAt } from "./site-switch.ts";
 import type { SyncSite } from "./sync-sites.ts";
 
@@ -78,7 +78,9 @@ export async function perform(task: Task): Promise<Answer> {
 async function mutate(task: Extract<Task, { readonly kind: "mutate" }>): Promise<Answer> {
   let stateCount = 0;
   for (const id of task.ids) {
-    const { result } = await recordingWith(task.site, () => record(id.name, id.seed));
+    const made = await recordUnless(task.site, id);
+    if (made.violation !== null) return { kind: "mutated", stateCount, violation: made.violation };
+    const { result } = made;
     // Up to the first call that was left out, all is as the plain run has seen it.
     const firstEvent = Math.max(result.firstEvent, turnedOffAt(result.world.disk) ?? 0);
     const found: Findings = await explore(
@@ -91,6 +93,28 @@ async function mutate(task: Extract<Task, { readonly kind: "mutate" }>): Promise
     if (stateCount > task.maxStates) break;
   }
   return { kind: "mutated", stateCount, violation: null };
+}
+
+/** A start after a crash that fails, while the workload is recorded, shows the missing sync as well. */
+async function recordUnless(
+  site: SyncSite,
+  { name, seed }: RecordingId,
+): Promise<
+  | { readonly violation: null; readonly result: Recording }
+  | { readonly violation: Violation; readonly result: null }
+> {
+  try {
+    const { result } = await recordingWith(site, () => record(name, seed));
+    return { violation: null, result };
+  } catch (error) {
+    const violation = {
+      recording: `${name}@${seed}`,
+      state: "-",
+      event: "a crash",
+      texts: [`the workload cannot go on: ${String(error)}`],
+    };
+    return { violation, result: null };
+  }
 }
 
 if (process.send !== undefined) {

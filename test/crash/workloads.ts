@@ -1,3 +1,4 @@
+import type { NewRecord } from "../../src/protocol/records/batch-builder.ts";
 import type { LogConfig } from "../../src/storage/log-config.ts";
 import { type Setup, SMALL_CONFIG } from "./node.ts";
 import type { World } from "./world.ts";
@@ -13,6 +14,19 @@ const ONE_DIRECTORY: Setup = { logDirs: ["/data"], hasMetadata: false, configs: 
 
 function setupOf(config: Partial<LogConfig>): Setup {
   return { ...ONE_DIRECTORY, configs: { t: { ...SMALL_CONFIG, ...config } } };
+}
+
+/** Compacted as soon as there is anything to compact. */
+const COMPACTED: Partial<LogConfig> = {
+  cleanupPolicy: { compacts: true, deletes: false },
+  minCleanableDirtyRatio: 0,
+  deleteRetentionMs: 0,
+};
+
+/** A value of so many bytes; below zero: a tombstone. */
+function keyed(key: string, value: string, bytes: number): readonly NewRecord[] {
+  const padded = Buffer.from(value.padEnd(Math.max(0, bytes), "."));
+  return [{ key: Buffer.from(key), value: bytes < 0 ? null : padded }];
 }
 
 export const WORKLOADS: readonly Workload[] = [
@@ -168,6 +182,135 @@ export const WORKLOADS: readonly Workload[] = [
       }
       world.propose([Buffer.from("last")]);
       await world.settle();
+    },
+  },
+  {
+    name: "truncate",
+    setup: setupOf({}),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (const endOffset of [9, 5, 3]) {
+        for (let count = 0; count < 6; count += 1) {
+          world.append(id, { valueBytes: 120, isIdempotent: true, producer: count % 2 });
+          if (count === 3) world.bumpEpoch();
+        }
+        await world.settle();
+        if (endOffset === 5) await world.advance(60_000);
+        await world.truncate(id, Math.min(endOffset, world.log(id).logEndOffset - 2));
+        world.bumpEpoch();
+      }
+      world.append(id);
+      await world.settle();
+      await world.restartAt(id, 40);
+      world.append(id);
+      await world.settle();
+    },
+  },
+  {
+    name: "delete-records",
+    setup: setupOf({}),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      const appendSome = async (): Promise<void> => {
+        for (let count = 0; count < 7; count += 1) {
+          world.append(id, { valueBytes: 120, isIdempotent: true, producer: count });
+        }
+        await world.settle();
+      };
+      await appendSome();
+      await world.deleteRecords(id, 2);
+      await appendSome();
+      await world.deleteRecords(id, 8);
+      await world.advance(60_000);
+      await appendSome();
+      await world.deleteRecords(id, world.log(id).logEndOffset);
+      await world.stop();
+      await world.start();
+      await appendSome();
+    },
+  },
+  {
+    name: "retention",
+    setup: setupOf({}),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let round = 0; round < 3; round += 1) {
+        for (let count = 0; count < 9; count += 1) {
+          world.append(id, { valueBytes: 120, isIdempotent: true, producer: round });
+          if (count === 5) world.bumpEpoch();
+        }
+        await world.settle();
+        await world.removeSegments(id, 9 * round + 6);
+        if (round === 1) await world.advance(60_000);
+      }
+      await world.advance(60_000);
+    },
+  },
+  {
+    name: "compaction",
+    setup: setupOf(COMPACTED),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let round = 0; round < 2; round += 1) {
+        for (let count = 0; count < 14; count += 1) {
+          world.append(id, {
+            isIdempotent: count % 3 === 0,
+            producer: count % 2,
+            records: keyed(`${count % 4}`, `${round} ${count}`, 70),
+          });
+          if (count === 7) world.bumpEpoch();
+        }
+        await world.settle();
+        // Checkpoints, a round of the cleaner, and the end of what it has replaced.
+        for (let turn = 0; turn < 6; turn += 1) await world.advance(20_000);
+      }
+      world.append(id, { records: keyed("1", "end", 10) });
+      await world.settle();
+    },
+  },
+  {
+    name: "compacted-transactions",
+    setup: setupOf(COMPACTED),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let count = 0; count < 8; count += 1) {
+        for (const key of ["a", "b"]) {
+          const records = keyed(key, `${count}`, 50);
+          world.append(id, { isTransactional: true, producer: count % 3, records });
+        }
+        world.endTransaction(id, count % 3 === 0 ? "abort" : "commit", count % 3);
+        world.append(id, { records: keyed("c", `${count}`, count === 6 ? -1 : 20) });
+      }
+      world.append(id, { isTransactional: true, producer: 4, records: keyed("d", "open", 20) });
+      for (let turn = 0; turn < 6; turn += 1) await world.advance(20_000);
+      world.endTransaction(id, "commit", 4);
+      for (let turn = 0; turn < 6; turn += 1) await world.advance(20_000);
+    },
+  },
+  {
+    name: "transactions",
+    setup: setupOf({}),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let count = 0; count < 7; count += 1) {
+        const producer = count % 2;
+        world.append(id, { isTransactional: true, producer, valueBytes: 90 });
+        world.append(id, { isTransactional: true, producer: 3, valueBytes: 60 });
+        world.endTransaction(id, count % 3 === 1 ? "commit" : "abort", producer);
+        await world.steps(count);
+        if (count === 4) await world.advance(60_000);
+      }
+      await world.settle();
+      world.endTransaction(id, "abort", 3);
+      await world.settle();
+      await world.stop();
+      await world.start();
     },
   },
 ];

@@ -3,11 +3,15 @@ import { type Clock, loopTurn, type Timer } from "../../src/base/clock.ts";
 import type { Uuid } from "../../src/base/ids.ts";
 import type { Random } from "../../src/base/random.ts";
 import { batchLeaderEpoch } from "../../src/protocol/records/batch.ts";
-import { buildBatch, type NewRecord } from "../../src/protocol/records/batch-builder.ts";
+import {
+  buildBatch,
+  type NewBatch,
+  type NewRecord,
+} from "../../src/protocol/records/batch-builder.ts";
 import type { Log } from "../../src/storage/log.ts";
 import type { PartitionId } from "../../src/storage/log-manager.ts";
 import { type Fact, History } from "./history.ts";
-import { Node, type Setup, WALL_MS } from "./node.ts";
+import { Node, type Setup, SMALL_CONFIG, WALL_MS } from "./node.ts";
 import { RecordingDisk } from "./recorder.ts";
 import { EMPTY_IMAGE, type Image, type Trace } from "./trace.ts";
 
@@ -28,8 +32,8 @@ export interface AppendOptions {
   readonly records?: readonly NewRecord[];
   readonly isIdempotent?: boolean;
   readonly isTransactional?: boolean;
-  /** A marker that ends the transaction of the producer that the record batches had. */
-  readonly marker?: "commit" | "abort";
+  /** Which of the producers of this life. */
+  readonly producer?: number;
 }
 
 /**
@@ -50,6 +54,7 @@ export class World {
   #topicCount: number;
   #committedEnd = 0;
   #epoch: number;
+  #life: number;
   #sequences = new Map<string, number>();
   /** The process dies once so many events have happened. */
   stopAt = Infinity;
@@ -73,7 +78,8 @@ export class World {
       .filter(({ life }) => life !== "deleted")
       .map(({ id, life }) => ({ id, isDeleting: life === "deleting" }));
     this.#topicCount = history.logs.size;
-    this.#epoch = 10 * this.earlierFacts.filter(({ kind }) => kind === "crash").length;
+    this.#life = 100 * this.earlierFacts.filter(({ kind }) => kind === "crash").length;
+    this.#epoch = this.#life;
     this.disk = new RecordingDisk(this.base);
     this.disk.onWrite = (path, bytes) => {
       if (!/__cluster_metadata-0\/\d+\.log$/.test(path)) return;
@@ -100,6 +106,7 @@ export class World {
   /** Starts the process and opens the logs of all topics that are not deleted. */
   async start(): Promise<void> {
     this.#epoch += 1;
+    this.#life += 1;
     this.#sequences = new Map();
     this.#note({ kind: "starting" });
     const ports = { disk: this.disk, clock: this.#clock, seed: `node-${this.#epoch}` };
@@ -155,9 +162,13 @@ export class World {
     const topicId = Buffer.alloc(16, this.#topicCount).toString("base64url") as Uuid;
     const id = { topic, partitionIndex, topicId };
     this.#topics.push({ id, isDeleting: false });
-    this.#note({ kind: "created", topicId, id });
+    this.#note({ kind: "created", topicId, id, compacts: this.#compacts(topic) });
     await this.run(this.#open(id));
     return id;
+  }
+
+  #compacts(topic: string): boolean {
+    return (this.setup.configs[topic] ?? SMALL_CONFIG).cleanupPolicy.compacts;
   }
 
   async #open(id: PartitionId): Promise<void> {
@@ -180,24 +191,44 @@ export class World {
 
   /** Appends a batch; nothing of it has reached the disk when this returns. */
   append(id: PartitionId, options: AppendOptions = {}): void {
-    const { valueBytes = 40, isIdempotent = false } = options;
-    const log = this.log(id);
+    const { valueBytes = 40, isIdempotent = false, producer = 0 } = options;
+    const { isTransactional = false } = options;
     const records = options.records ?? [
       { key: Buffer.from("key"), value: this.#value(valueBytes) },
     ];
-    const key = id.topicId;
+    const producerId = 10 * this.#life + producer;
+    const key = `${id.topicId} ${producerId}`;
     const baseSequence = this.#sequences.get(key) ?? 0;
-    const batch = buildBatch({
+    const hasProducer = isIdempotent || isTransactional;
+    if (hasProducer) this.#sequences.set(key, baseSequence + records.length);
+    this.#append(id, {
       timestampMs: this.#clock.wallMs(),
       records,
-      ...(isIdempotent ? { producerId: this.#epoch, producerEpoch: 0, baseSequence } : {}),
+      isTransactional,
+      ...(hasProducer ? { producerId, producerEpoch: 0, baseSequence } : {}),
     });
-    if (isIdempotent) this.#sequences.set(key, baseSequence + records.length);
-    log.append(batch, {
-      leaderEpoch: Math.max(this.#epoch, log.latestLeaderEpoch),
-      origin: "client",
+  }
+
+  /** The coordinator's marker: the producer's transaction has ended. */
+  endTransaction(id: PartitionId, end: "commit" | "abort", producer = 0): void {
+    const key = Buffer.alloc(4);
+    key.writeInt16BE(end === "commit" ? 1 : 0, 2);
+    this.#append(id, {
+      timestampMs: this.#clock.wallMs(),
+      records: [{ key, value: Buffer.alloc(6) }],
+      producerId: 10 * this.#life + producer,
+      producerEpoch: 0,
+      isTransactional: true,
+      isControl: true,
     });
-    this.#note({ kind: "appended", topicId: id.topicId, batch: Buffer.from(batch) });
+  }
+
+  #append(id: PartitionId, batch: NewBatch): void {
+    const log = this.log(id);
+    const bytes = buildBatch(batch);
+    const leaderEpoch = Math.max(this.#epoch, log.latestLeaderEpoch);
+    log.append(bytes, { leaderEpoch, origin: batch.isControl === true ? "coordinator" : "client" });
+    this.#note({ kind: "appended", topicId: id.topicId, batch: Buffer.from(bytes) });
   }
 
   async flush(id: PartitionId): Promise<void> {
@@ -215,9 +246,40 @@ export class World {
     this.#note({ kind: "proposed", baseOffset, values });
   }
 
-  /** What a workload knows and no mark shows: begun, and done. */
-  note(fact: Fact): void {
-    this.#note(fact);
+  async truncate(id: PartitionId, endOffset: number): Promise<void> {
+    const { topicId } = id;
+    this.#note({ kind: "truncating", topicId, endOffset });
+    await this.run(this.log(id).truncateTo(endOffset));
+    this.#note({ kind: "truncated", topicId, endOffset: this.log(id).logEndOffset });
+    // Producers that lost batches would send them again; new ones have none.
+    this.#life += 1;
+  }
+
+  async restartAt(id: PartitionId, offset: number): Promise<void> {
+    const { topicId } = id;
+    this.#note({ kind: "restarting", topicId, offset });
+    await this.run(this.log(id).truncateFullyAndStartAt(offset));
+    this.#note({ kind: "restarted", topicId, offset });
+    this.#life += 1;
+  }
+
+  /** As the handler does it: the log first, then its checkpoint, then the answer. */
+  async deleteRecords(id: PartitionId, offset: number): Promise<void> {
+    const { topicId } = id;
+    this.#note({ kind: "start-may", topicId, offset });
+    const deleted = this.log(id)
+      .advanceLogStartOffset(offset)
+      .then(() => this.node.manager.checkpointLogStart(this.log(id)));
+    await this.run(deleted);
+    this.#note({ kind: "start-must", topicId, offset });
+  }
+
+  /** As retention does it: whole segments, which do not come back. */
+  async removeSegments(id: PartitionId, offset: number): Promise<void> {
+    const { topicId } = id;
+    this.#note({ kind: "start-may", topicId, offset });
+    await this.run(this.log(id).removeSegmentsBelow(offset, "they are old"));
+    this.#note({ kind: "start-must", topicId, offset: this.log(id).segmentBaseOffsets[0] ?? 0 });
   }
 
   /** Steps until the promise settles. Throws Interrupted once `stopAt` is reached. */
