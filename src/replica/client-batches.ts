@@ -24,7 +24,7 @@ const MAX_INFLATED_BYTES = 64 * 1024 * 1024;
 const MAX_CONCURRENT_OPENINGS = 4;
 
 /**
- * Makes clients' batches what their topic wants (Kafka's LogValidator; docs/decisions/0004). Records that
+ * Makes clients' batches what their topic wants (Kafka's LogValidator; docs/decisions/0005). Records that
  * lie open are read at once. Packed ones are opened only where a setting cannot be obeyed otherwise:
  * another codec, keys that must be there, times that may not be too old.
  */

@@ -45,7 +45,7 @@ const MAX_RECORD_ERRORS = 100;
 /**
  * Reads every record of a client's batch, given its inflated body, as Kafka's LogValidator does: each must
  * be whole, hold what its fields say and nothing else, take the offset after the one before, and obey the
- * rules. The one per-record work of the data path (docs/decisions/0004), hence no object for a record.
+ * rules. The one per-record work of the data path (docs/decisions/0005), hence no object for a record.
  * Returns the greatest timestamp (-1: none). Throws RecordsRefusedError for records against the rules,
  * KafkaError INVALID_RECORD where the body is not as many records as the header says.
  */
