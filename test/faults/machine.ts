@@ -130,14 +130,14 @@ export class Machine {
 
   /** Awaits a promise of the broker; rejects with StuckError when it never settles. */
   async run<T>(promise: Promise<T>): Promise<T> {
-    let isSettled = false;
+    const state = { isSettled: false };
     const mark = (): void => {
-      isSettled = true;
+      state.isSettled = true;
     };
     promise.then(mark, mark);
     for (let turn = 0; turn < 5_000; turn += 1) {
       await loopTurn();
-      if (isSettled) return promise;
+      if (state.isSettled) return promise;
       if (turn % 50 === 49) await this.clock.advance(20);
     }
     throw new StuckError("a promise did not settle", { cause: new Error().stack });

@@ -30,11 +30,12 @@ async function recordCalls(): Promise<DiskCall[]> {
   );
   await workload.run();
   expect(workload.bugs).toEqual([]);
+  const recorded = [...calls];
   await workload.start();
   for (const shelf of workload.shelves) await workload.open(shelf);
   expect(await workload.missing()).toEqual([]);
   expect(await workload.serves()).toBeNull();
-  return calls;
+  return recorded;
 }
 
 /** Each call site once for each kind of file, in the second directory where it is called for both. */
