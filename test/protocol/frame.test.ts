@@ -66,10 +66,13 @@ describe("frames", () => {
     const body = Buffer.alloc(200_000, 1);
     const stream = framed(body);
     const decoder = new FrameDecoder(body.length);
+    let isLittle = true;
     for (let at = 0; at < stream.length - 1; at += 1) {
-      expect(decoder.push(stream.subarray(at, at + 1))).toHaveLength(0);
-      expect(decoder.placeBytes).toBeLessThanOrEqual(1024 + 16 * decoder.pendingBytes);
+      const frames = decoder.push(stream.subarray(at, at + 1));
+      isLittle &&= frames.length === 0;
+      isLittle &&= decoder.placeBytes <= 1024 + 16 * decoder.pendingBytes;
     }
+    expect(isLittle).toBe(true);
     const frames = decoder.push(stream.subarray(-1));
     expect(frames).toHaveLength(1);
     expect(frames[0]!.equals(body)).toBe(true);
