@@ -43,7 +43,7 @@ export default defineConfig({
         test: {
           name: "faults",
           include: ["test/faults/**/*.test.ts"],
-          globalSetup: [BUILD, "test/support/stock-clients.ts"],
+          globalSetup: [BUILD],
           testTimeout: 120_000,
           hookTimeout: 900_000,
         },
