@@ -83,6 +83,8 @@ export interface ExpectedLog {
   batches: KnownBatch[];
   writtenEnd: number;
   durableEnd: number;
+  /** While the log is cut, its marks count up to there; Infinity: it is not. */
+  cutTo: number;
   /** The start lies between the two. */
   startMust: number;
   startMay: number;
@@ -151,6 +153,7 @@ export class History {
       batches: [],
       writtenEnd: 0,
       durableEnd: 0,
+      cutTo: Infinity,
       startMust: 0,
       startMay: 0,
       restartOffset: null,
@@ -167,14 +170,16 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
       markAborted(log.batches, fact.batch);
       return;
     case "marks":
-      log.writtenEnd = fact.writtenEnd;
-      log.durableEnd = fact.flushedEnd;
+      log.writtenEnd = Math.min(fact.writtenEnd, log.cutTo);
+      log.durableEnd = Math.min(fact.flushedEnd, log.cutTo);
       return;
     case "recovered":
     case "truncated":
+      log.cutTo = Infinity;
       log.batches = log.batches.filter(({ endOffset }) => endOffset <= fact.endOffset);
       return;
     case "truncating":
+      log.cutTo = fact.endOffset;
       log.writtenEnd = Math.min(log.writtenEnd, fact.endOffset);
       log.durableEnd = Math.min(log.durableEnd, fact.endOffset);
       return;
@@ -185,11 +190,12 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
       log.startMust = fact.offset;
       return;
     case "restarting":
-      log.writtenEnd = log.durableEnd = 0;
+      log.writtenEnd = log.durableEnd = log.cutTo = 0;
       log.startMay = log.restartOffset = fact.offset;
       return;
     case "restarted":
       log.batches = [];
+      log.cutTo = Infinity;
       log.startMust = fact.offset;
       log.restartOffset = null;
       return;

@@ -60,6 +60,7 @@ async function run(wantedStates: number): Promise<number> {
           hashes.add(hash);
         }
         violations.push(...answer.violations);
+        for (const violation of answer.violations) report(violation);
       },
     );
   } finally {
