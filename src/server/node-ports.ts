@@ -6,7 +6,7 @@ import { SystemRandom } from "../base/random.ts";
 import { NodeDisk } from "../storage/node-disk.ts";
 import type { VolatileDisk } from "../storage/volatile-disk.ts";
 import type { BrokerConfig } from "./config-keys.ts";
-import type { DiskFaults } from "./disk-faults.ts";
+import type { DiskFaults } from "./main-disk-faults.ts";
 import { NodeNet } from "./net/node-net.ts";
 import { NodeOffload } from "./offload.ts";
 
@@ -42,7 +42,7 @@ async function maybeFaults(
 ): Promise<DiskFaults | null> {
   const path = config["holdfast.disk.faults"];
   if (path === null) return null;
-  const { DiskFaults } = await import("./disk-faults.ts");
+  const { DiskFaults } = await import("./main-disk-faults.ts");
   const hasPlatter = config["holdfast.disk.page.cache"] === "process";
   return DiskFaults.load(dependencies, { path, hasPlatter });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { SILENT_LOGGER } from "../../src/base/logger.ts";
 import { MemoryDisk } from "../../src/sim/memory-disk.ts";
-import { DiskFaults } from "../../src/server/disk-faults.ts";
+import { DiskFaults } from "../../src/server/main-disk-faults.ts";
 import { VolatileDisk } from "../../src/storage/volatile-disk.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { ManualClock } from "../storage/support/manual-clock.ts";
