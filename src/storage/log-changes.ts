@@ -123,9 +123,6 @@ export class LogChanges {
         const place = await findCut(clock, must(segment, "there is a segment"), endOffset);
         await Promise.all(segments.list.map((each) => each.freeze()));
         await cutSegments(disk, directory, segments.list, place);
-        state.epochs.truncateFromEnd(place.endOffset);
-        await state.storeEpochs();
-        await disk.syncDir(directory);
         return {
           endOffset: place.endOffset,
           logStartOffset: Math.min(place.endOffset, logStartOffset),

@@ -85,7 +85,10 @@ export async function cutSegments(
   }
 }
 
-/** Removes all there is and leaves an empty log that begins at the offset. Throws DiskError. */
+/**
+ * Removes all there is and leaves an empty log that begins at the offset. A power cut on the way leaves
+ * some of the old log's segments, of which recovery keeps those without a gap. Throws DiskError.
+ */
 export async function startAnew(
   disk: Disk,
   directory: string,
@@ -100,8 +103,6 @@ export async function startAnew(
       await removeFile(disk, `${directory}/${name}`);
     }
   }
-  // What is left at this point by a power cut is the beginning of the old log, or nothing.
-  await disk.syncDir(directory);
   const path = `${directory}/${offsetFileName(offset, ".log")}`;
   const file = await disk.open(path, { create: true, truncate: true });
   await file.close();

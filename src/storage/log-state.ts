@@ -173,13 +173,6 @@ export class LogState {
     await Promise.all(this.segments.list.map((segment) => segment.close()));
   }
 
-  /** Replaces the file with the leader epochs. Its name is durable after a sync of the directory. */
-  async storeEpochs(): Promise<void> {
-    const content = encodeEpochCheckpoint(this.epochs.entries);
-    this.epochs.markWritten();
-    await replaceFile(this.#dependencies.disk, `${this.#directory}/${EPOCH_CHECKPOINT}`, content);
-  }
-
   #roll(): void {
     const bytes = encodeProducerSnapshot(this.producers.snapshot());
     this.segments.active.roll({ offset: this.logEndOffset, bytes });
@@ -206,7 +199,11 @@ export class LogState {
 
   async #syncFiles(): Promise<boolean> {
     const isDirty = this.epochs.isDirty;
-    if (isDirty) await this.storeEpochs();
+    if (isDirty) {
+      const content = encodeEpochCheckpoint(this.epochs.entries);
+      this.epochs.markWritten();
+      await replaceFile(this.#dependencies.disk, `${this.#directory}/${EPOCH_CHECKPOINT}`, content);
+    }
     if (!this.#isDirectoryDurable && this.#topicId !== undefined) {
       const file = await this.#dependencies.disk.open(`${this.#directory}/${PARTITION_METADATA}`);
       try {
