@@ -141,6 +141,27 @@ describe("Fetch", () => {
     }
   });
 
+  test("read_committed ends at the last stable offset, and knows what was aborted (X6, X7)", async () => {
+    const node = new Node();
+    const partition = await node.lead();
+    for (let i = 0; i < 4; i += 1) partition.append(batch(), { requiredAcks: 1, origin: "client" });
+    node.log().makeSafe();
+    const entry = { producerId: 9, firstOffset: 0, lastOffset: 1, lastStableOffset: 0 };
+    const later = { producerId: 8, firstOffset: 3, lastOffset: 3, lastStableOffset: 3 };
+    node.log().aborted = [entry, later];
+    node.log().unstableOffset = 2;
+    const [committed] = await partitionsOf(fetch(node, [{}], { isolationLevel: 1 }));
+    expect(committed).toMatchObject({
+      highWatermark: 4,
+      lastStableOffset: 2,
+      abortedTransactions: [{ producerId: 9, firstOffset: 0 }],
+    });
+    expect(committed!.records).toHaveLength(2 * ONE);
+    const [all] = await partitionsOf(fetch(node, [{}], { isolationLevel: 0 }));
+    expect(all).toMatchObject({ lastStableOffset: 2, abortedTransactions: null });
+    expect(all!.records).toHaveLength(4 * ONE);
+  });
+
   test("read_committed has a list of aborted transactions, read_uncommitted none", async () => {
     const node = await lead();
     write(node, 1);
