@@ -121,3 +121,21 @@ function flipped(bytes: Buffer, bit: number): Buffer {
   copy.writeUInt8(copy.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
   return copy;
 }
+
+test("what ends below the log's start is forgotten, and the epoch of the start begins there", () => {
+  const epochs = new LeaderEpochs([
+    { epoch: 1, startOffset: 0 },
+    { epoch: 3, startOffset: 10 },
+    { epoch: 4, startOffset: 20 },
+  ]);
+  epochs.truncateFromStart(0);
+  expect(epochs.isDirty).toBe(false);
+  epochs.truncateFromStart(15);
+  expect(epochs.isDirty).toBe(true);
+  expect(epochs.entries).toEqual([
+    { epoch: 3, startOffset: 15 },
+    { epoch: 4, startOffset: 20 },
+  ]);
+  epochs.truncateFromStart(20);
+  expect(epochs.entries).toEqual([{ epoch: 4, startOffset: 20 }]);
+});
