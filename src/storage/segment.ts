@@ -154,8 +154,9 @@ export class Segment implements Unloadable {
     return this.#writtenBytes;
   }
 
+  /** Whether its file was made; that of an inactive one may be closed. */
   get isCreated(): boolean {
-    return this.#file !== null;
+    return this.#file !== null || this.#state === "inactive";
   }
 
   get needsFlush(): boolean {

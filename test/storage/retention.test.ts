@@ -178,6 +178,22 @@ describe("applied to a log", () => {
     expect(await look(1)).toBe(10);
   });
 
+  test.each([true, false])("goes on after a restart (in order: %s)", async (isClean) => {
+    const { log, open, clock } = await filled();
+    await (isClean ? log.close() : log.abandon());
+    const again = await open({ retentionMs: HOUR_MS * 2.5, segmentMs: 60_000 }, { isClean });
+    await clock.advance(3 * HOUR_MS);
+    let isOver = false;
+    void new Retention(clock).apply([{ log: again, highWatermark: 8 }]).then(() => {
+      isOver = true;
+    });
+    for (let turn = 0; turn < 10 && !isOver; turn += 1) await settle();
+    expect({ isOver, logStartOffset: again.logStartOffset }).toEqual({
+      isOver: true,
+      logStartOffset: 2,
+    });
+  });
+
   test("leaves a log alone that was closed or has failed, and goes on with the others", async () => {
     const one = await filled();
     const two = await filled();
