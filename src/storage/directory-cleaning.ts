@@ -32,6 +32,14 @@ function cleanableLogs({
   logsOnline,
   highWatermarkOf,
 }: Directories): CleanableLogs {
+  const stable = new WeakMap<
+    Log,
+    {
+      readonly decidedOffset: number;
+      readonly lastStableOffset: number;
+      readonly endOffset: number;
+    }
+  >();
   const placeOf = (log: Log): { directory: LogDirectory; partition: StoredPartition } => {
     for (const directory of directories) {
       for (const [key, each] of directory.logs) {
@@ -56,8 +64,19 @@ function cleanableLogs({
       const recoveryPoint =
         directory.checkpointOf("recovery-point-offset-checkpoint", topic, partitionIndex) ?? 0;
       const highWatermark = highWatermarkOf(topic, partitionIndex) ?? log.safeEndOffset;
-      const lastStableOffset = log.firstUnstableOffset(highWatermark) ?? highWatermark;
-      return Math.min(recoveryPoint, highWatermark, lastStableOffset);
+      // A marker that a power cut takes away leaves its transaction undecided again: what was stable
+      // counts only when all that was in the log then is durable.
+      const seen = stable.get(log) ?? { decidedOffset: 0, lastStableOffset: 0, endOffset: 0 };
+      if (recoveryPoint >= seen.endOffset) {
+        const lastStableOffset = log.firstUnstableOffset(highWatermark) ?? highWatermark;
+        stable.set(log, {
+          decidedOffset: seen.lastStableOffset,
+          lastStableOffset,
+          endOffset: log.logEndOffset,
+        });
+      }
+      const decidedOffset = stable.get(log)?.decidedOffset ?? 0;
+      return Math.min(recoveryPoint, highWatermark, decidedOffset);
     },
     checkpointCleaned: async (log, cleanedOffset) => {
       const { directory } = placeOf(log);

@@ -14,6 +14,8 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 bootstrap, topic, updates, keys = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+# Values that codecs find little in.
+SPREAD = random.Random(0).getrandbits(255) | 1
 each = updates // len(CODECS)
 # Offsets as acknowledged, by update; which key each was for, and whether it deleted it.
 acked = array.array("q", [-1]) * (each * len(CODECS))
@@ -23,7 +25,7 @@ failed = []
 
 
 def value_of(update):
-    return None if is_deletion[update] else b"%d %s" % (update, b"%064x" % random.Random(update).getrandbits(256))
+    return None if is_deletion[update] else b"%d %s" % (update, b"%064x" % (update * SPREAD % 2 ** 256))
 
 
 def produce(index, codec):
@@ -31,6 +33,7 @@ def produce(index, codec):
     producer = Producer({
         "bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 5,
         "compression.type": codec, "queue.buffering.max.messages": 50000, "log_level": 2,
+        "message.timeout.ms": 60000,
     })
 
     def on_delivery(update):

@@ -54,7 +54,7 @@ function logBytes(directory: string): number {
 
 test(
   "1,000,000 updates while the log is compacted: the last acknowledged value of each key, at its offset",
-  { timeout: 300_000 },
+  { timeout: 600_000 },
   async () => {
     await withTemporaryFolder(async (dataDirectory) => {
       const broker = await BrokerProcess.start({ dataDirectory, overrides: SETTINGS });
