@@ -148,7 +148,13 @@ export class Workload {
       origin: batch.isControl === true ? "coordinator" : "client",
     });
     shelf.sequence += 1;
-    await this.machine.run(log.flush());
+    try {
+      await this.machine.run(log.flush());
+    } catch (error) {
+      // Whether it is there is not known, and this producer does not ask: it begins a new epoch.
+      this.#beginEpoch(shelf);
+      throw error;
+    }
     if (shelf.id.topic === "t") shelf.acked.set(baseOffset, value);
   }
 
@@ -306,6 +312,12 @@ export class Workload {
 
   /** A batch that a power cut has left in part, in the last segment and behind an older one. */
   #tearTails(): void {
+    for (const [path, bytes] of this.machine.platter.files()) {
+      if (!/\/c-\d\/partition\.metadata$/.test(path) || bytes.length === 0) continue;
+      const at = bytes.length - 2;
+      const flipped = Buffer.from([bytes.readUInt8(at) ^ 1]);
+      this.machine.platter.openNow(path).writeNow([flipped], at);
+    }
     const torn = buildBatch({ timestampMs: WALL_MS, records: [keyed(0)] }).subarray(0, 50);
     const paths = [...this.machine.platter.files().keys()].filter((path) =>
       /\/[tcx]-\d\/\d{20}\.log$/.test(path),
