@@ -6,6 +6,14 @@ import { type CleanableLogs, LogCleaner, type LogCleanerOptions } from "./log-cl
 import type { LogDirectory, StoredPartition } from "./log-directory.ts";
 import type { LogManagerDependencies } from "./log-manager-options.ts";
 
+/** What was stable at a look at the log, and where the log ended then. */
+interface Stability {
+  /** Of the look before, by now durable. */
+  readonly decidedOffset: number;
+  readonly lastStableOffset: number;
+  readonly endOffset: number;
+}
+
 interface Directories {
   readonly directories: readonly LogDirectory[];
   readonly health: DirectoryHealth;
@@ -32,14 +40,7 @@ function cleanableLogs({
   logsOnline,
   highWatermarkOf,
 }: Directories): CleanableLogs {
-  const stable = new WeakMap<
-    Log,
-    {
-      readonly decidedOffset: number;
-      readonly lastStableOffset: number;
-      readonly endOffset: number;
-    }
-  >();
+  const stable = new WeakMap<Log, Stability>();
   const placeOf = (log: Log): { directory: LogDirectory; partition: StoredPartition } => {
     for (const directory of directories) {
       for (const [key, each] of directory.logs) {
