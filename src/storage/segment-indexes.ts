@@ -82,7 +82,9 @@ export class SegmentIndexes {
       const entry = older.times.entry(i);
       if (entry.offset >= endOffset) this.times.maybeAppend(entry);
     }
-    if (older.maxTimestamp.timestampMs > this.maxTimestamp.timestampMs) {
+    // Below the offset the batches have spoken: one that is damaged no longer has the greatest time.
+    const { timestampMs, offset } = older.maxTimestamp;
+    if (offset >= endOffset && timestampMs > this.maxTimestamp.timestampMs) {
       this.maxTimestamp = older.maxTimestamp;
     }
     this.#bytesSinceEntry = older.#bytesSinceEntry;
