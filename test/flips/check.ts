@@ -173,9 +173,15 @@ function compareLogs(
     const given = seen.answers.get(question);
     if (isRefused && (given === "refused" || question === "aborted")) continue;
     if (isRefused && /timestamp|at or after/.test(question)) continue;
+    if (question === "first unstable" && isHeldBack(given, seen.refused)) continue;
     same(`${question} of ${name}`, given, answer);
   }
   return isRefused;
+}
+
+/** Without its damaged marker a transaction stays open: read_committed waits, and is not misled (X6). */
+function isHeldBack(firstUnstable: string | undefined, refused: readonly number[]): boolean {
+  return refused.some((offset) => Number(firstUnstable) < offset);
 }
 
 /** The offsets of the batch that the flipped bit belongs to; null: it is in no batch of the partition. */
