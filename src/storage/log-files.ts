@@ -109,6 +109,18 @@ export interface StoredProducers {
   readonly state: ProducerState;
 }
 
+/** Removes the producer snapshots of the offsets; returns whether there were any. Throws DiskError. */
+export async function removeSnapshots(
+  disk: Disk,
+  directory: string,
+  offsets: readonly number[],
+): Promise<boolean> {
+  for (const offset of offsets) {
+    await removeFile(disk, `${directory}/${offsetFileName(offset, ".snapshot")}`);
+  }
+  return offsets.length > 0;
+}
+
 /** The newest whole snapshot at or below the offset, or nothing at all, from the log's start. */
 export async function loadProducers(
   disk: Disk,

@@ -21,6 +21,7 @@ import {
   type LogFiles,
   removeFile,
   removeSegmentFiles,
+  removeSnapshots,
   type StoredEpochs,
   type StoredProducers,
 } from "./log-files.ts";
@@ -65,7 +66,9 @@ export async function recoverLog(
   reportMissing(logger, options, files);
   for (const name of files.strayNames) await removeFile(disk, `${directory}/${name}`);
   if (files.segmentBases.length === 0) {
-    return await removeAllSnapshots(dependencies, options, files);
+    // Snapshots of a log that is not there must not be taken for those of its successor.
+    await removeSnapshots(disk, directory, files.snapshotOffsets);
+    return null;
   }
   const stored = await loadLeaderEpochs(disk, directory);
   const recovery = new Recovery(dependencies, options, files);
@@ -78,18 +81,6 @@ export async function recoverLog(
     logger.warn({ directory }, "the log does not end as a clean stop leaves it: it is scanned");
   }
   return await recovery.scan(recovery.areEpochsWrong ? null : stored);
-}
-
-/** Snapshots of a log that is not there must not be taken for those of its successor. */
-async function removeAllSnapshots(
-  { disk }: SegmentDependencies,
-  { directory }: LogOptions,
-  files: LogFiles,
-): Promise<null> {
-  for (const offset of files.snapshotOffsets) {
-    await removeFile(disk, `${directory}/${offsetFileName(offset, ".snapshot")}`);
-  }
-  return null;
 }
 
 class Recovery {
@@ -126,7 +117,8 @@ class Recovery {
     // From now on it has a checksum.
     if (!stored.isCertain && epochs.entries.length > 0) epochs.markDirty();
     const producers = await this.#replayProducers(end.logEndOffset, Infinity);
-    await this.#removeSnapshots(end.logEndOffset);
+    await this.#removeSnapshotsAbove(end.logEndOffset);
+    await this.#removeOldSnapshots(end.logEndOffset, -1);
     const lastSegment = Segment.inactive(this.#dependencies, this.#segmentOptions(baseOffset));
     const active = Segment.reopened(this.#dependencies, this.#segmentOptions(baseOffset), {
       file,
@@ -227,12 +219,16 @@ class Recovery {
   ): Promise<Segment[]> {
     const last = must(scanned.at(-1), "one segment at least was scanned");
     const segments = this.#inactiveSegments(firstIndex);
+    let snapshotOffset = -1;
     for (const [index, each] of scanned.entries()) {
       const options = this.#segmentOptions(each.baseOffset);
       // Nothing is appended behind damage: where a batch begins there could not be told again.
       const isActive = each === last && each.stretches.at(-1)?.endPosition !== each.sizeBytes;
       const endOffset = scanned[index + 1]?.baseOffset ?? logEndOffset;
-      if (!isActive) await this.#finish(each, endOffset);
+      if (!isActive) {
+        await this.#finish(each, endOffset);
+        snapshotOffset = endOffset;
+      }
       const flushedBytes = logEndOffset <= this.#recoveryPoint ? each.sizeBytes : 0;
       const segment = isActive
         ? Segment.reopened(this.#dependencies, options, { ...each, flushedBytes })
@@ -244,6 +240,8 @@ class Recovery {
         segments.push(Segment.active(this.#dependencies, next));
       }
     }
+    // Only now: until the borders have theirs, an older one is what the producers are known from.
+    await this.#removeOldSnapshots(logEndOffset, snapshotOffset);
     return segments;
   }
 
@@ -310,7 +308,7 @@ class Recovery {
     for (const baseOffset of gone.toReversed()) {
       await removeSegmentFiles(disk, directory, baseOffset);
     }
-    const hasRemoved = await this.#removeSnapshots(logEndOffset);
+    const hasRemoved = await this.#removeSnapshotsAbove(logEndOffset);
     if (gone.length > 0 || hasRemoved) await disk.syncDir(directory);
     const segment = cut?.segment ?? null;
     if (segment === null || segment.sizeBytes === segment.fileBytes) return;
@@ -376,19 +374,24 @@ class Recovery {
     return producers;
   }
 
-  /** Keeps the snapshots of the segments' borders and the newest; returns whether one is gone. */
-  async #removeSnapshots(logEndOffset: number): Promise<boolean> {
+  /** Returns whether there were any. */
+  #removeSnapshotsAbove(logEndOffset: number): Promise<boolean> {
+    return this.#removeSnapshots((offset) => offset > logEndOffset);
+  }
+
+  /** Keeps the snapshots of the segments' borders and the newest, which may be one that we wrote. */
+  async #removeOldSnapshots(logEndOffset: number, writtenOffset: number): Promise<void> {
     const bases = new Set(this.#files.segmentBases);
-    const newest = this.#files.snapshotOffsets.find((offset) => offset <= logEndOffset);
-    let hasRemoved = false;
-    for (const offset of this.#files.snapshotOffsets) {
-      const isKept = offset <= logEndOffset && (offset === newest || bases.has(offset));
-      if (isKept) continue;
-      const name = offsetFileName(offset, ".snapshot");
-      await removeFile(this.#dependencies.disk, `${this.#options.directory}/${name}`);
-      hasRemoved = true;
-    }
-    return hasRemoved;
+    const found = this.#files.snapshotOffsets.find((offset) => offset <= logEndOffset) ?? -1;
+    const newest = Math.max(found, writtenOffset);
+    await this.#removeSnapshots(
+      (offset) => offset <= logEndOffset && offset !== newest && !bases.has(offset),
+    );
+  }
+
+  #removeSnapshots(isRemoved: (offset: number) => boolean): Promise<boolean> {
+    const gone = this.#files.snapshotOffsets.filter(isRemoved);
+    return removeSnapshots(this.#dependencies.disk, this.#options.directory, gone);
   }
 
   #inactiveSegments(count: number): Segment[] {
