@@ -117,6 +117,8 @@ export class LogCleaner {
       if (!log.config.cleanupPolicy.compacts || this.#uncleanable.has(log)) continue;
       if (log.failure !== null || log.segments.list.length === 1) continue;
       try {
+        // Only what is durable is compacted, and without a flush policy nothing else would make it so.
+        await log.flush();
         const plan = await this.#plan(log);
         const isDirtier = plan.dirtyRatio > (dirtiest?.plan.dirtyRatio ?? -1);
         if (isDirtier && (await this.#isDue(log, plan))) dirtiest = { log, plan };
@@ -259,7 +261,8 @@ export class LogCleaner {
     } else if (error instanceof DiskError) {
       log.fail(error);
     } else if (error instanceof KafkaError) {
-      if (log.failure !== null) return;
+      const isClosed = error.errorName === "NOT_LEADER_OR_FOLLOWER";
+      if (log.failure !== null || isClosed) return;
       this.#uncleanable.add(log);
       logger.error(
         { directory, error },
