@@ -52,6 +52,7 @@ export default defineConfig({
         test: {
           name: "kill",
           include: ["test/kill/**/*.test.ts"],
+          exclude: ["test/kill/files.test.ts"],
           globalSetup: [BUILD, "test/support/stock-clients.ts"],
           testTimeout: 900_000,
           hookTimeout: 900_000,
@@ -61,7 +62,10 @@ export default defineConfig({
       {
         test: {
           name: "moves",
-          include: ["test/compat/{kafka-directories,compaction}.test.ts"],
+          include: [
+            "test/compat/{kafka-directories,compaction}.test.ts",
+            "test/kill/files.test.ts",
+          ],
           globalSetup: [BUILD, "test/support/stock-clients.ts"],
           testTimeout: 600_000,
           hookTimeout: 900_000,
