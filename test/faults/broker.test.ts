@@ -120,6 +120,8 @@ test("a file of faults that is wrong ends the start with the place and the way o
       dataDirectory: join(folder, "data"),
       overrides: { "holdfast.disk.faults": path },
     });
-    await expect(starting).rejects.toThrow(/ended with 78.*rule 1: operation is \\"fsync\\", must be one/s);
+    await expect(starting).rejects.toThrow(
+      /ended with 78.*rule 1: operation is \\"fsync\\", must be one/s,
+    );
   });
 });
