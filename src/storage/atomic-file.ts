@@ -24,6 +24,20 @@ export async function replaceFile(disk: Disk, path: string, content: Buffer): Pr
   await disk.rename(temporaryPath, path);
 }
 
+/**
+ * Makes the file with that content, durable when this resolves; its name is after a `syncDir` of the
+ * directory. A crash may leave any part of it: for files that are checked when they are read.
+ */
+export async function writeSynced(disk: Disk, path: string, content: Buffer): Promise<void> {
+  const file = await disk.open(path, { create: true, truncate: true });
+  try {
+    await file.writev([content], 0);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
 /** The whole of a small file. Throws DiskError ENOENT, or EFBIG for a file that cannot be one of ours. */
 export async function readSmallFile(disk: Disk, path: string): Promise<Buffer> {
   const file = await disk.open(path);

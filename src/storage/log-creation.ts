@@ -1,3 +1,4 @@
+import { writeSynced } from "./atomic-file.ts";
 import type { DirectorySync } from "./directory-sync.ts";
 import { encodePartitionMetadata } from "./partition-metadata.ts";
 import { PARTITION_METADATA } from "./file-names.ts";
@@ -20,16 +21,8 @@ export async function createLog(
   const { directory } = options;
   await disk.mkdir(directory);
   if (options.topicId !== undefined) {
-    const file = await disk.open(`${directory}/${PARTITION_METADATA}`, {
-      create: true,
-      truncate: true,
-    });
-    try {
-      await file.writev([encodePartitionMetadata(options.topicId)], 0);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
+    const content = encodePartitionMetadata(options.topicId);
+    await writeSynced(disk, `${directory}/${PARTITION_METADATA}`, content);
     await disk.syncDir(directory);
   }
   await parentSync.sync();

@@ -1,5 +1,5 @@
 import { must } from "../base/assert.ts";
-import type { Disk, DiskFile } from "../base/disk.ts";
+import type { DiskFile } from "../base/disk.ts";
 import {
   batchBaseOffset,
   batchLeaderEpoch,
@@ -9,6 +9,7 @@ import {
   BATCH_OVERHEAD,
   MAGIC_V2,
 } from "../protocol/records/batch.ts";
+import { writeSynced } from "./atomic-file.ts";
 import { scanBatches } from "./batch-scanner.ts";
 import { type Cut, reportCut, reportDamage, type ScannedSegment } from "./damage.ts";
 import { offsetFileName, parentDirectory } from "./file-names.ts";
@@ -407,16 +408,6 @@ class Recovery {
 
   #logPath(baseOffset: number): string {
     return `${this.#options.directory}/${offsetFileName(baseOffset, ".log")}`;
-  }
-}
-
-async function writeSynced(disk: Disk, path: string, content: Buffer): Promise<void> {
-  const file = await disk.open(path, { create: true, truncate: true });
-  try {
-    await file.writev([content], 0);
-    await file.datasync();
-  } finally {
-    await file.close();
   }
 }
 

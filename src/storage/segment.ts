@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { type Disk, DiskError, type DiskFile } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
 import { batchSizeBytes } from "../protocol/records/batch.ts";
+import { writeSynced } from "./atomic-file.ts";
 import { offsetFileName, type SegmentSuffix } from "./file-names.ts";
 import { ReadHints } from "./read-hints.ts";
 import type { RecoveryReport } from "./recovery-report.ts";
@@ -453,13 +454,7 @@ export class Segment implements Unloadable {
   async #writeSnapshot(): Promise<void> {
     if (this.#closingSnapshot === null) return;
     const { path, bytes } = this.#closingSnapshot;
-    const file = await this.#dependencies.disk.open(path, { create: true, truncate: true });
-    try {
-      await file.writev([bytes], 0);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(this.#dependencies.disk, path, bytes);
     this.#closingSnapshot = null;
   }
 
