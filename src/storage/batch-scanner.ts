@@ -26,8 +26,8 @@ export interface ScanOptions {
   readonly endPosition: number;
   /** The segment's base offset; no batch may begin below it, nor below the end of its predecessor. */
   readonly minOffset: number;
-  /** The same for leader epochs, which never fall in a log. */
-  readonly minLeaderEpoch: number;
+  /** The same for leader epochs, which never fall in a log; default: any. */
+  readonly minLeaderEpoch?: number;
   /** Whether checksums are verified, not only headers. */
   readonly checksCrc: boolean;
   /** No batch reaches this offset: the next segment's. It guards the base offset, as do the next two. */
@@ -86,7 +86,7 @@ async function scan(
 ): Promise<ScanResult> {
   const { endPosition } = options;
   let position = options.startPosition;
-  const before = { nextOffset: options.minOffset, leaderEpoch: options.minLeaderEpoch };
+  const before = { nextOffset: options.minOffset, leaderEpoch: options.minLeaderEpoch ?? -1 };
   const damaged = (reason: string): ScanResult => ({
     endPosition: position,
     nextOffset: before.nextOffset,

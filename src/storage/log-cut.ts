@@ -44,7 +44,6 @@ async function scanToCut(
       startPosition,
       endPosition: segment.writtenBytes,
       minOffset: segment.baseOffset,
-      minLeaderEpoch: -1,
       checksCrc: false,
     },
     (bytes, at, position) => {

@@ -14,7 +14,7 @@ import { type KeepingScan, scanOverDamage } from "./resync.ts";
 import { TimeIndex, type TimestampOffset } from "./time-index.ts";
 
 /** How batches are looked at to check an index: few of them, by their headers. */
-const CHECKING = { minLeaderEpoch: -1, checksCrc: false, chunkBytes: 16 * 1024 } as const;
+const CHECKING = { checksCrc: false, chunkBytes: 16 * 1024 } as const;
 
 /** Where the two index files of a segment are. */
 export interface IndexPaths {
@@ -227,7 +227,6 @@ export async function scanIndexes(
     {
       startPosition: 0,
       minOffset: options.baseOffset,
-      minLeaderEpoch: -1,
       durableOffset: -1,
       readsAhead: true,
       ...options,

@@ -149,7 +149,6 @@ async function findEnd(
         startPosition: 0,
         endPosition: await file.size(),
         minOffset: baseOffset,
-        minLeaderEpoch: -1,
         checksCrc: false,
       },
       () => "go on",

@@ -45,7 +45,6 @@ async function derive(
       startPosition: 0,
       endPosition: await file.size(),
       minOffset: baseOffset,
-      minLeaderEpoch: -1,
       checksCrc: true,
     },
     (bytes, at) => {

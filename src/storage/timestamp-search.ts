@@ -268,7 +268,6 @@ async function visitGoodBatches(
         startPosition: start,
         endPosition: Math.min(segment.writtenBytes, stretch?.position ?? Infinity),
         minOffset: segment.baseOffset,
-        minLeaderEpoch: -1,
         checksCrc: true,
       },
       (bytes, at, batchPosition) => {
