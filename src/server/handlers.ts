@@ -17,11 +17,15 @@ import { joinGroupHandler } from "./handlers/11-join-group.ts";
 import { heartbeatHandler } from "./handlers/12-heartbeat.ts";
 import { leaveGroupHandler } from "./handlers/13-leave-group.ts";
 import { syncGroupHandler } from "./handlers/14-sync-group.ts";
+import { describeGroupsHandler } from "./handlers/15-describe-groups.ts";
+import { listGroupsHandler } from "./handlers/16-list-groups.ts";
 import { apiVersionsHandler } from "./handlers/18-api-versions.ts";
 import { createTopicsHandler } from "./handlers/19-create-topics.ts";
 import { deleteTopicsHandler } from "./handlers/20-delete-topics.ts";
 import { deleteRecordsHandler } from "./handlers/21-delete-records.ts";
 import { initProducerIdHandler } from "./handlers/22-init-producer-id.ts";
+import { deleteGroupsHandler } from "./handlers/42-delete-groups.ts";
+import { offsetDeleteHandler } from "./handlers/47-offset-delete.ts";
 import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
 import { leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
@@ -87,6 +91,10 @@ function groupHandlers({ metadata, coordinator }: HandlerDependencies): readonly
     heartbeatHandler({ coordinator }),
     leaveGroupHandler({ coordinator }),
     syncGroupHandler({ coordinator }),
+    describeGroupsHandler({ coordinator }),
+    listGroupsHandler({ coordinator }),
+    deleteGroupsHandler({ coordinator }),
+    offsetDeleteHandler({ coordinator, topics }),
   ];
 }
 

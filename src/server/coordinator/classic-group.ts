@@ -76,6 +76,11 @@ export function usesConsumerProtocol(group: ClassicGroup): boolean {
   return group.protocolType === "consumer";
 }
 
+/** Whether members read the topic. Consumers whose subscriptions cannot be read are taken to read all. */
+export function isSubscribedTo(group: ClassicGroup, topic: string): boolean {
+  return group.subscribedTopics?.has(topic) ?? usesConsumerProtocol(group);
+}
+
 /** All members wait at the join barrier, and nobody who was promised an id is missing. */
 export function hasAllMembersJoined(group: ClassicGroup): boolean {
   return group.members.size === group.awaitingJoinCount && group.pendingMembers.size === 0;

@@ -1,15 +1,14 @@
-import { type ClassicGroup, isEmptyGroup, usesConsumerProtocol } from "./classic-group.ts";
+import {
+  type ClassicGroup,
+  isEmptyGroup,
+  isSubscribedTo,
+  usesConsumerProtocol,
+} from "./classic-group.ts";
 import type { GroupCommand, SweepRound } from "./group-commands.ts";
-import type { CommittedOffset, GroupRecord } from "./group-records.ts";
+import type { CommittedOffset } from "./group-records.ts";
 import type { GroupsState } from "./group-state.ts";
 import type { GroupTurn } from "./group-turn.ts";
-import { replayGroupRecord } from "./replay.ts";
-
-/** One command looks at this many offsets at most, and writes about this many bytes: then the next. */
-const SLICE_OFFSETS = 10_000;
-const SLICE_BYTES = 128 * 1024;
-/** What a tombstone costs besides its names. */
-const TOMBSTONE_BYTES = 64;
+import { Slice } from "./slice.ts";
 
 const EXPIRE_KEY = "expire-offsets";
 
@@ -59,52 +58,6 @@ export function deleteTopics(
   turn.schedule(key, 0, { ...command, round: rest });
 }
 
-/** What one command has looked at and written so far. */
-class Slice {
-  readonly #state: GroupsState;
-  readonly #turn: GroupTurn;
-  #looked = 0;
-  #bytes = 0;
-
-  constructor(state: GroupsState, turn: GroupTurn) {
-    this.#state = state;
-    this.#turn = turn;
-  }
-
-  get nowMs(): number {
-    return this.#turn.nowMs;
-  }
-
-  get retentionMs(): number {
-    return this.#turn.options.offsetsRetentionMs;
-  }
-
-  /** The records make a batch that is large enough. */
-  get isFull(): boolean {
-    return this.#bytes >= SLICE_BYTES;
-  }
-
-  /** Time for others, between two groups. */
-  get isDone(): boolean {
-    return this.isFull || this.#looked >= SLICE_OFFSETS;
-  }
-
-  look(): void {
-    this.#looked += 1;
-  }
-
-  removeOffset(groupId: string, topic: string, partitionIndex: number): void {
-    this.write({ kind: "offset", groupId, topic, partitionIndex, value: null });
-    this.#bytes += 3 * topic.length;
-  }
-
-  write(record: GroupRecord): void {
-    this.#bytes += TOMBSTONE_BYTES + 3 * record.groupId.length;
-    this.#turn.records.push(record);
-    replayGroupRecord(this.#state, record);
-  }
-}
-
 /** Visits groups until the slice is full. What is left of the round; null: nothing. */
 function sweep(
   state: GroupsState,
@@ -128,7 +81,7 @@ function expireOffsetsOf(state: GroupsState, group: ClassicGroup, slice: Slice):
   const topics = state.offsets.get(group.groupId);
   if (retentionStartMs === null || topics === undefined) return true;
   for (const [topic, partitions] of [...topics.entries()]) {
-    if (group.subscribedTopics?.has(topic) ?? usesConsumerProtocol(group)) continue;
+    if (isSubscribedTo(group, topic)) continue;
     for (const [partitionIndex, value] of [...partitions.entries()]) {
       if (!isExpired(value, retentionStartMs(value), slice)) {
         slice.look();

@@ -69,6 +69,24 @@ export interface OffsetToCommit {
   readonly metadata: string;
 }
 
+/** Answers true when the group is gone, false when there is more to do: then it is asked again. */
+export interface DeleteGroupCommand {
+  readonly kind: "deleteGroup";
+  readonly groupId: string;
+}
+
+/** Answers with an error code for each partition, in order. */
+export interface DeleteOffsetsCommand {
+  readonly kind: "deleteOffsets";
+  readonly groupId: string;
+  readonly partitions: readonly TopicPartition[];
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partitionIndex: number;
+}
+
 /** Which offsets of a group are wanted. */
 export interface OffsetQuery {
   readonly groupId: string;
@@ -140,4 +158,6 @@ export type GroupCommand =
   | LeaveCommand
   | CommitCommand
   | FetchCommand
+  | DeleteGroupCommand
+  | DeleteOffsetsCommand
   | InternalCommand;

@@ -16,8 +16,16 @@ import type {
   LeaveResult,
   OffsetQuery,
   TopicOffsets,
+  TopicPartition,
 } from "./group-commands.ts";
 import { GroupCore } from "./group-core.ts";
+import {
+  describeGroup,
+  type GroupDescription,
+  type GroupFilter,
+  type GroupListing,
+  listGroups,
+} from "./group-listing.ts";
 import { coordinatorPartition } from "./group-partition.ts";
 import type { GroupRecord } from "./group-records.ts";
 import type { GroupsState } from "./group-state.ts";
@@ -165,6 +173,46 @@ export class GroupCoordinator {
     return answer.error === "COORDINATOR_NOT_AVAILABLE" && this.partitionFor(groupId) !== null
       ? { error: "NOT_COORDINATOR" }
       : answer;
+  }
+
+  /** All groups whose coordinator is here and that the filter lets pass. */
+  async listGroups(filter: GroupFilter): Promise<GroupAnswer<readonly GroupListing[]>> {
+    try {
+      const found = await this.#runtime.readAll((state) => listGroups(state, filter));
+      return { error: null, value: found.flat() };
+    } catch (error) {
+      return { error: refusalName(error) };
+    }
+  }
+
+  /** The group as a failover would find it; null: there is none. The empty id is one, as in Kafka. */
+  describeGroup(groupId: string): GroupAnswer<GroupDescription | null> {
+    return this.#read(groupId, (state) => describeGroup(state, groupId));
+  }
+
+  /**
+   * Removes a group without members and all that it has committed: in one batch of the log, or in
+   * several when that is more than about half a MiB. GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
+   */
+  async deleteGroup(groupId: string): Promise<GroupAnswer<true>> {
+    for (;;) {
+      const answer = await this.#submit<boolean>(groupId, { kind: "deleteGroup", groupId });
+      if (answer.error !== null) return answer;
+      if (answer.value) return { error: null, value: true };
+    }
+  }
+
+  /**
+   * Removes what the group has committed for these partitions; an error code for each, in order:
+   * GROUP_SUBSCRIBED_TO_TOPIC while members read it. For all: GROUP_ID_NOT_FOUND, or NON_EMPTY_GROUP
+   * when the members are no consumers.
+   */
+  deleteOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+  ): Promise<GroupAnswer<readonly number[]>> {
+    if (groupId === "") return Promise.resolve({ error: "INVALID_GROUP_ID" });
+    return this.#submit(groupId, { kind: "deleteOffsets", groupId, partitions });
   }
 
   /** Ends everything that waits with NOT_COORDINATOR. Idempotent. */

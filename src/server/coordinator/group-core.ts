@@ -3,6 +3,7 @@ import { GroupDraft } from "./classic-group.ts";
 import type { CoordinatorCore, HandleContext, Outcome } from "./core.ts";
 import { deleteTopics, expireOffsets, scheduleExpiry } from "./expiry.ts";
 import type { GroupCommand, InternalCommand } from "./group-commands.ts";
+import { deleteGroup, deleteOffsets } from "./group-deletion.ts";
 import { decodeGroupRecord, encodeGroupRecord, type GroupRecord } from "./group-records.ts";
 import { GroupsState } from "./group-state.ts";
 import { type GroupOptions, GroupTurn } from "./group-turn.ts";
@@ -50,6 +51,12 @@ export class GroupCore implements CoordinatorCore<GroupsState, GroupCommand, Gro
         break;
       case "fetch":
         turn.reply(findOffsets(state, command.query, "latest"));
+        break;
+      case "deleteGroup":
+        deleteGroup(state, command, turn);
+        break;
+      case "deleteOffsets":
+        deleteOffsets(state, command, turn);
         break;
       case "expireOffsets":
         expireOffsets(state, command.round, turn);

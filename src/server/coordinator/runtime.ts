@@ -7,6 +7,9 @@ import type { CoordinatorLog } from "./coordinator-log.ts";
 import type { CoordinatorCore } from "./core.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
 
+/** Longest that a look at all shards holds the event loop (design.md, section 2). */
+const SLICE_MS = 5;
+
 export interface RuntimeDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -82,6 +85,28 @@ export class CoordinatorRuntime<State, Command, Rec> {
     const shard = this.#shards.get(partitionIndex);
     if (shard === undefined) throw new KafkaError("NOT_COORDINATOR");
     return shard.read(look);
+  }
+
+  /**
+   * Looks at all shards, one after the other, and lets others have their turn between them. Shards whose
+   * log is gone are left out. Throws COORDINATOR_LOAD_IN_PROGRESS while one loads.
+   */
+  async readAll<T>(look: (state: State) => T): Promise<T[]> {
+    const { clock } = this.#dependencies;
+    const found: T[] = [];
+    let sliceStartMs = clock.nowMs();
+    for (const partitionIndex of [...this.#shards.keys()]) {
+      if (clock.nowMs() - sliceStartMs >= SLICE_MS) {
+        await new Promise<void>((resolve) => clock.afterPoll(resolve));
+        sliceStartMs = clock.nowMs();
+      }
+      try {
+        found.push(this.read(partitionIndex, look));
+      } catch (error) {
+        if (!(error instanceof KafkaError) || error.errorName !== "NOT_COORDINATOR") throw error;
+      }
+    }
+    return found;
   }
 
   /** Ends all shards; whatever waits ends with NOT_COORDINATOR. Resolves when no load is running. */

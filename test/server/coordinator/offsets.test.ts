@@ -1,21 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ZERO_UUID } from "../../../src/base/ids.ts";
 import { GroupWorld, member, offsetOf, OPTIONS } from "./support/group-world.ts";
+import { subscription } from "./support/subscription.ts";
 
 const HOUR_MS = 3_600_000;
-
-/** Metadata of a consumer that subscribes to the topics. */
-function subscription(...topics: string[]) {
-  const parts = topics.flatMap((topic) => {
-    const length = Buffer.alloc(2);
-    length.writeInt16BE(topic.length);
-    return [length, Buffer.from(topic)];
-  });
-  const head = Buffer.alloc(6);
-  head.writeInt32BE(topics.length, 2);
-  const metadata = Buffer.concat([head, ...parts, Buffer.from([255, 255, 255, 255])]);
-  return [{ name: "range", metadata }];
-}
 
 describe("committing", () => {
   test("a member's commit is read back, and the last one wins (G4)", async () => {

@@ -34,6 +34,8 @@ const steps = fc.array(
       "fireTimer",
       "fireTimer",
       "deleteTopics",
+      "deleteGroup",
+      "deleteOffsets",
       "expireOffsets",
     ),
     group: fc.nat(GROUPS.length - 1),
@@ -47,6 +49,17 @@ const steps = fc.array(
   { minLength: 20, maxLength: 150, size: "max" },
 );
 type Step = (typeof steps extends fc.Arbitrary<infer T> ? T : never)[0];
+
+/** What somebody waits for an answer of; the rest are deadlines and the broker's own. */
+const ASKED = new Set([
+  "join",
+  "sync",
+  "heartbeat",
+  "leave",
+  "commit",
+  "deleteGroup",
+  "deleteOffsets",
+]);
 
 /** The core driven step by step, with the tickets, timers and records that it gives out. */
 class Driver {
@@ -84,8 +97,7 @@ class Driver {
       for (const { key, value } of encoded) {
         this.core.replay(this.follower, this.core.decode(key, value)!);
       }
-      const isAsked = ["join", "sync", "heartbeat", "leave", "commit"].includes(command.kind);
-      if (isAsked) this.#open.add(this.#ticket);
+      if (ASKED.has(command.kind)) this.#open.add(this.#ticket);
       for (const { ticket } of outcome.replies) this.#answer(ticket);
       for (const change of outcome.timers) {
         if (change.kind === "schedule") this.#timers.set(change.key, change.command);
@@ -195,6 +207,12 @@ class Driver {
       }
       case "deleteTopics":
         return { kind: "deleteTopics", topics: new Set([`topic-${step.who % 3}`]), round: null };
+      case "deleteGroup":
+        return { kind: "deleteGroup", groupId };
+      case "deleteOffsets": {
+        const partition = { topic: `topic-${step.who % 3}`, partitionIndex: step.what % 2 };
+        return { kind: "deleteOffsets", groupId, partitions: [partition] };
+      }
       case "expireOffsets":
         return { kind: "expireOffsets", round: null };
       default:

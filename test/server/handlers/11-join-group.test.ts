@@ -8,6 +8,9 @@ import { GroupWorld, RANGE } from "../coordinator/support/group-world.ts";
 import { callBytes, versionsOf } from "../coordinator/support/handler-calls.ts";
 import { FakeContext } from "./support.ts";
 
+/** What a SyncGroup carries from version 5 on. */
+const NAMED = { protocolType: "consumer", protocolName: "range" };
+
 async function openHandlers() {
   const world = await GroupWorld.open({ initialRebalanceDelayMs: 0 });
   const { coordinator } = world;
@@ -56,6 +59,7 @@ test("every version of JoinGroup, SyncGroup, Heartbeat and LeaveGroup serves a m
     const synced = await settle(
       callBytes(sync, Math.min(version, 5), {
         ...member,
+        ...NAMED,
         assignments: [{ memberId, assignment: Buffer.from("mine") }],
       }),
     );
@@ -94,7 +98,9 @@ test("every refusal fits every version", async () => {
   }
   const stranger = { groupId: "group", memberId: "stranger", generationId: 1 };
   for (const version of versionsOf(sync)) {
-    const response = await settle(callBytes(sync, version, { ...stranger, assignments: [] }));
+    const response = await settle(
+      callBytes(sync, version, { ...stranger, ...NAMED, assignments: [] }),
+    );
     expect(errorName(response.errorCode)).toBe("UNKNOWN_MEMBER_ID");
   }
   for (const version of versionsOf(heartbeat)) {
@@ -128,4 +134,15 @@ test("a client without an id of its own can join", async () => {
   expect(await response).toMatchObject({
     memberId: expect.stringMatching(/^-[0-9a-f]{8}-/) as string,
   });
+});
+
+test("a SyncGroup from version 5 on names its protocol, or is inconsistent", async () => {
+  const { sync, settle, joinAs } = await openHandlers();
+  const { memberId, generationId } = await joinAs(3, "group", "");
+  const member = { groupId: "group", memberId, generationId, assignments: [] };
+  for (const half of [{ protocolType: "consumer" }, { protocolName: "range" }, {}]) {
+    const answer = await settle(callBytes(sync, 5, { ...member, ...half }));
+    expect(errorName(answer.errorCode)).toBe("INCONSISTENT_GROUP_PROTOCOL");
+  }
+  expect((await settle(callBytes(sync, 4, member))).errorCode).toBe(0);
 });

@@ -1,0 +1,56 @@
+import { APIS } from "../../protocol/apis.ts";
+import { errorCode } from "../../protocol/errors.ts";
+import type { DescribeGroupsResponse } from "../../protocol/messages/15-describe-groups.ts";
+import type { GroupCoordinator } from "../coordinator/group-coordinator.ts";
+import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
+
+type Described = DescribeGroupsResponse["groups"][number];
+
+const NOT_ASKED = -(2 ** 31);
+/** Without an authorizer all that a group knows: read, delete, describe, and configs. */
+const ALL_GROUP_OPERATIONS = 0b1101_0100_1000;
+/** Kafka's word for a group that is not there. */
+const DEAD = "Dead";
+
+/**
+ * DescribeGroups 0-6: state and members of groups. 3 adds the operations that the caller may do, 4 the
+ * instance ids, 6 GROUP_ID_NOT_FOUND with a message; below, a group that is not there is "Dead" and no error.
+ * A group that is asked for twice is answered once: that bounds the answer by what there is.
+ */
+export function describeGroupsHandler(deps: {
+  readonly coordinator: GroupCoordinator;
+}): TypedApiHandler<typeof APIS.describeGroups.request, typeof APIS.describeGroups.response> {
+  return handlerFor(APIS.describeGroups, (request, { apiVersion }) => {
+    const operations = request.includeAuthorizedOperations ? ALL_GROUP_OPERATIONS : NOT_ASKED;
+    const groups = [...new Set(request.groups)].map((groupId) => {
+      const group = describe(deps.coordinator, groupId, apiVersion);
+      return { ...group, authorizedOperations: group.errorCode === 0 ? operations : NOT_ASKED };
+    });
+    return { throttleTimeMs: 0, groups };
+  });
+}
+
+function describe(coordinator: GroupCoordinator, groupId: string, apiVersion: number): Described {
+  const nothing: Described = {
+    errorCode: 0,
+    errorMessage: null,
+    groupId,
+    groupState: "",
+    protocolType: "",
+    protocolData: "",
+    members: [],
+    authorizedOperations: NOT_ASKED,
+  };
+  const answer = coordinator.describeGroup(groupId);
+  if (answer.error !== null) return { ...nothing, errorCode: errorCode(answer.error) };
+  if (answer.value !== null) {
+    return { ...nothing, ...answer.value, members: [...answer.value.members] };
+  }
+  if (apiVersion < 6) return { ...nothing, groupState: DEAD };
+  return {
+    ...nothing,
+    groupState: DEAD,
+    errorCode: errorCode("GROUP_ID_NOT_FOUND"),
+    errorMessage: `Group ${groupId} not found.`,
+  };
+}
