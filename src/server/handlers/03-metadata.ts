@@ -4,19 +4,23 @@ import { errorCode, type ErrorName } from "../../protocol/errors.ts";
 import type { MetadataRequest, MetadataResponse } from "../../protocol/messages/03-metadata.ts";
 import type { ItemError } from "../metadata/controller.ts";
 import {
-  type BrokerImage,
   type MetadataImage,
   NO_LEADER,
   type PartitionImage,
   type TopicImage,
 } from "../metadata/image.ts";
-import { endPointOf } from "../metadata/image-queries.ts";
+import { endPointOf, isReachableBy, offlineReplicas } from "../metadata/image-queries.ts";
 import {
   GROUP_METADATA_TOPIC,
   isInternalTopic,
   topicNameProblem,
 } from "../metadata/topic-names.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
+import {
+  ALL_CLUSTER_OPERATIONS,
+  ALL_TOPIC_OPERATIONS,
+  NOT_ASKED,
+} from "../authorized-operations.ts";
 
 // Metadata, versions 0-13: brokers, topics, who leads. 1 added the controller, internal topics, and an
 // empty list for "no topics" (null: all; in 0 an empty one means all), 2 the cluster id, 4 that the
@@ -51,11 +55,6 @@ type Wanted =
       readonly error: ErrorName;
     };
 
-const NOT_ASKED = -(2 ** 31);
-/** Without an authorizer all that a topic knows: read, write, create, delete, alter, describe, and configs. */
-const ALL_TOPIC_OPERATIONS = 0b1101_1111_1000;
-/** All that a cluster knows: create, alter, describe, cluster action, configs, idempotent write. */
-const ALL_CLUSTER_OPERATIONS = 0b1_1111_1010_0000;
 /** Longer than a disk takes, shorter than clients wait; they ask again. */
 const AUTO_CREATION_TIMEOUT_MS = 10_000;
 
@@ -194,7 +193,7 @@ function withoutPartitions(
 
 function describe({ image, listenerName, apiVersion }: View, partition: PartitionImage): Partition {
   const leader = image.brokers.get(partition.leader);
-  const isReachable = leader !== undefined && isAlive(leader, listenerName);
+  const isReachable = leader !== undefined && isReachableBy(leader, listenerName);
   const isMisconfigured = leader !== undefined && !leader.isFenced && !isReachable;
   return {
     errorCode: errorCode(
@@ -209,15 +208,8 @@ function describe({ image, listenerName, apiVersion }: View, partition: Partitio
     leaderEpoch: partition.leaderEpoch,
     replicaNodes: [...partition.replicas],
     isrNodes: [...partition.isr],
-    offlineReplicas: partition.replicas.filter((brokerId) => {
-      const broker = image.brokers.get(brokerId);
-      return broker === undefined || !isAlive(broker, listenerName);
-    }),
+    offlineReplicas: offlineReplicas(image, partition, listenerName),
   };
-}
-
-function isAlive(broker: BrokerImage, listenerName: string): boolean {
-  return !broker.isFenced && endPointOf(broker, listenerName) !== null;
 }
 
 /** The brokers that clients of this listener can reach, by id. */

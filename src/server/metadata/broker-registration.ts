@@ -181,7 +181,8 @@ export function replicaDirectory(partition: PartitionImage, brokerId: number): U
   return partition.directories[index] ?? UNASSIGNED_DIRECTORY;
 }
 
-function holdsReplica(broker: BrokerImage, partition: PartitionImage): boolean {
+/** Whether the broker's replica is where the cluster knows it to be, or has no place yet. */
+export function holdsReplica(broker: BrokerImage, partition: PartitionImage): boolean {
   const directoryId = replicaDirectory(partition, broker.brokerId);
   return directoryId === UNASSIGNED_DIRECTORY || broker.logDirs.includes(directoryId);
 }

@@ -13,7 +13,8 @@ import {
   metadataRecord,
 } from "./controller.ts";
 import { type MetadataImage, TOPIC_RESOURCE } from "./image.ts";
-import { activeBrokers, directoriesFor, placeReplicas } from "./placement.ts";
+import { type Assignment, assignmentProblem, newPartitionRecords } from "./new-partitions.ts";
+import { placeReplicas } from "./placement.ts";
 import { configSourceId, type TopicConfigs } from "./topic-configs.ts";
 import {
   CLUSTER_METADATA_TOPIC,
@@ -38,9 +39,6 @@ export interface CreateTopicsDefaults {
   readonly replicationFactor: number;
   readonly topicConfigs: TopicConfigs;
 }
-
-/** Replicas of each partition, by index. */
-type Assignment = readonly (readonly number[])[];
 
 /** Either what a topic gets, or why it gets nothing. */
 type Plan =
@@ -252,35 +250,6 @@ function manualAssignment(image: MetadataImage, topic: CreatableTopic): Assigned
   return { assignment };
 }
 
-function assignmentProblem(
-  image: MetadataImage,
-  partitionIndex: number,
-  brokerIds: readonly number[],
-  firstCount = 0,
-): string | null {
-  const manual = "The manual partition assignment includes";
-  if (brokerIds.length === 0) return `${manual} an empty replica list.`;
-  const sorted = [...brokerIds].sort((a, b) => a - b);
-  for (const [index, brokerId] of sorted.entries()) {
-    if (!image.brokers.has(brokerId)) {
-      return `${manual} broker ${brokerId}, but no such broker is registered.`;
-    }
-    if (sorted[index - 1] === brokerId) return `${manual} the broker ${brokerId} more than once.`;
-  }
-  if (brokerIds.length !== firstCount) {
-    return (
-      `${manual} a partition with ${brokerIds.length} replica(s), but this is not consistent with ` +
-      `previous partitions, which have ${firstCount} replica(s).`
-    );
-  }
-  const active = new Set(activeBrokers(image).map(({ brokerId }) => brokerId));
-  if (brokerIds.some((brokerId) => active.has(brokerId))) return null;
-  return (
-    `All brokers specified in the manual partition assignment for partition ${partitionIndex} ` +
-    "are fenced or in controlled shutdown."
-  );
-}
-
 /** In Kafka's order: the topic, its settings, its partitions. */
 function recordsFor(
   image: MetadataImage,
@@ -288,7 +257,6 @@ function recordsFor(
   topicId: Uuid,
   { assignment, overrides }: Extract<Plan, { error: null }>,
 ): Buffer[] {
-  const active = new Set(activeBrokers(image).map(({ brokerId }) => brokerId));
   return [
     metadataRecord("topic", { name, topicId }),
     ...[...overrides].map(([key, value]) =>
@@ -299,21 +267,7 @@ function recordsFor(
         value,
       }),
     ),
-    ...assignment.map((replicas, partitionId) => {
-      const isr = replicas.filter((brokerId) => active.has(brokerId));
-      return metadataRecord("partition", {
-        partitionId,
-        topicId,
-        replicas,
-        isr,
-        removingReplicas: [],
-        addingReplicas: [],
-        leader: must(isr[0], "a new partition has an active replica"),
-        leaderEpoch: 0,
-        partitionEpoch: 0,
-        directories: directoriesFor(image, replicas),
-      });
-    }),
+    ...newPartitionRecords(image, topicId, assignment, 0),
   ];
 }
 

@@ -1,5 +1,12 @@
 import type { Uuid } from "../../base/ids.ts";
-import { type BrokerImage, type EndPointImage, type MetadataImage, NO_LEADER } from "./image.ts";
+import { holdsReplica } from "./broker-registration.ts";
+import {
+  type BrokerImage,
+  type EndPointImage,
+  type MetadataImage,
+  NO_LEADER,
+  type PartitionImage,
+} from "./image.ts";
 
 /** Where clients of a listener reach a broker. */
 export interface BrokerEndPoint {
@@ -11,6 +18,24 @@ export interface BrokerEndPoint {
 /** The broker's address on the listener; null when it has none of that name. */
 export function endPointOf(broker: BrokerImage, listenerName: string): EndPointImage | null {
   return broker.endPoints.find(({ name }) => name === listenerName) ?? null;
+}
+
+/** Whether clients of the listener can be sent to the broker now. */
+export function isReachableBy(broker: BrokerImage, listenerName: string): boolean {
+  return !broker.isFenced && endPointOf(broker, listenerName) !== null;
+}
+
+/** Replicas that clients of the listener cannot reach, or whose directory is not there. */
+export function offlineReplicas(
+  image: MetadataImage,
+  partition: PartitionImage,
+  listenerName: string,
+): number[] {
+  return partition.replicas.filter((brokerId) => {
+    const broker = image.brokers.get(brokerId);
+    if (broker === undefined || !isReachableBy(broker, listenerName)) return true;
+    return !holdsReplica(broker, partition);
+  });
 }
 
 /** The partition's leader, if clients of the listener can reach it now. */

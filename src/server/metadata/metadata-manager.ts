@@ -15,6 +15,12 @@ import {
 } from "./broker-registration.ts";
 import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
 import {
+  createPartitions,
+  type GrowingTopic,
+  type GrowingTopicResult,
+  refusedGrowth,
+} from "./create-partitions.ts";
+import {
   type CreatableTopic,
   type CreatableTopicResult,
   createTopics,
@@ -27,6 +33,12 @@ import {
   refusedDeletion,
   type TopicReference,
 } from "./delete-topics.ts";
+import {
+  electLeaders,
+  type ElectLeadersCommand,
+  type ElectionResults,
+  refusedElections,
+} from "./elect-leaders.ts";
 import type { MetadataImage } from "./image.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import { ImagePublication } from "./image-publication.ts";
@@ -34,6 +46,7 @@ import { type InternalTopicOptions, newTopic } from "./new-topic.ts";
 import { allocateProducerIds, type ProducerIdBlock } from "./producer-id-blocks.ts";
 import type { MetadataPublisher } from "./publisher.ts";
 import { removeStrays, type StoredPartitions } from "./strays.ts";
+import { updateFeatures, type UpdateFeaturesCommand } from "./update-features.ts";
 
 export interface MetadataManagerDependencies {
   /** Not started yet. The manager closes it. */
@@ -56,6 +69,12 @@ export interface BrokerRegistration {
   /** The id of the directory that holds the partition; null: none. */
   readonly directoryOf: (topic: string, partitionIndex: number) => Uuid | null;
   readonly storedPartitions: StoredPartitions;
+}
+
+/** The metadata log as DescribeQuorum tells of it. */
+export interface Quorum extends LeaderAndEpoch {
+  readonly logEndOffset: number;
+  readonly highWatermark: number;
 }
 
 /** Items that one line of the log names. */
@@ -106,6 +125,12 @@ export class MetadataManager {
   /** What this node serves now. */
   get image(): MetadataImage {
     return this.#publication.image;
+  }
+
+  /** Who leads the metadata log, and how far it goes. */
+  get quorum(): Quorum {
+    const { leader, nextOffset, highWatermark } = this.#raft;
+    return { ...leader, logEndOffset: nextOffset, highWatermark };
   }
 
   /** Of this incarnation, for `.kafka_cleanshutdown`; null before `register`. */
@@ -174,6 +199,21 @@ export class MetadataManager {
     );
   }
 
+  /** Answers when the partitions are led here, or after `timeoutMs` with REQUEST_TIMED_OUT. */
+  createPartitions(
+    topics: readonly GrowingTopic[],
+    options: { readonly validateOnly: boolean; readonly timeoutMs: number },
+  ): Promise<readonly GrowingTopicResult[]> {
+    return this.#answer(
+      (image) => createPartitions(image, { topics, validateOnly: options.validateOnly }),
+      options.timeoutMs,
+      (results, error) =>
+        results?.map((result) =>
+          result.errorCode === 0 ? refusedGrowth(result.name, error) : result,
+        ) ?? topics.map(({ name }) => refusedGrowth(name, error)),
+    );
+  }
+
   /** Answers when the topics are gone from this node, or after `timeoutMs` with REQUEST_TIMED_OUT. */
   deleteTopics(
     references: readonly TopicReference[],
@@ -186,6 +226,31 @@ export class MetadataManager {
         results?.map((result) =>
           result.errorCode === 0 ? refusedDeletion(result, error) : result,
         ) ?? references.map((reference) => refusedDeletion(reference, error)),
+    );
+  }
+
+  /** Answers when the new leaders lead, or after `timeoutMs` with REQUEST_TIMED_OUT. */
+  electLeaders(
+    command: ElectLeadersCommand,
+    options: { readonly timeoutMs: number },
+  ): Promise<ElectionResults> {
+    return this.#answer(
+      (image) => electLeaders(image, command),
+      options.timeoutMs,
+      (_results, error) => refusedElections(command.topicPartitions, error),
+    );
+  }
+
+  /** Moves the levels of features; null: done, or why not. */
+  updateFeatures(
+    command: Omit<UpdateFeaturesCommand, "nodeId">,
+    options: { readonly timeoutMs: number },
+  ): Promise<ItemError | null> {
+    const { nodeId } = this.#options;
+    return this.#answer(
+      (image) => updateFeatures(image, { ...command, nodeId }),
+      options.timeoutMs,
+      (_answer, error) => error,
     );
   }
 
@@ -242,11 +307,12 @@ export class MetadataManager {
     await this.#publication.close(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
   }
 
-  async #answer<T>(
-    decide: (image: MetadataImage) => ControllerResult<readonly T[]>,
+  /** `refuse` makes an answer of the error; it is given the decision's own, if there was one. */
+  async #answer<A>(
+    decide: (image: MetadataImage) => ControllerResult<A>,
     timeoutMs: number,
-    refuse: (results: readonly T[] | null, error: ItemError) => readonly T[],
-  ): Promise<readonly T[]> {
+    refuse: (answer: A | null, error: ItemError) => A,
+  ): Promise<A> {
     try {
       const { answer, lastOffset } = this.#controller.run(decide);
       if (lastOffset === null) return answer;

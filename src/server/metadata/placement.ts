@@ -21,12 +21,14 @@ export function activeBrokers(image: MetadataImage): BrokerImage[] {
 
 /**
  * Spreads replicas over the brokers in turn: each partition begins one broker further, so leaders and
- * followers are even. Active brokers first; fenced ones only follow.
+ * followers are even. Active brokers first; fenced ones only follow. `firstPartitionIndex`: where the
+ * partitions begin that are added to a topic.
  */
 export function placeReplicas(
   image: MetadataImage,
   partitionCount: number,
   replicationFactor: number,
+  firstPartitionIndex = 0,
 ): PlacementResult {
   const active = activeBrokers(image);
   const registeredCount = image.brokers.size;
@@ -44,8 +46,9 @@ export function placeReplicas(
     (id) => !active.some(({ brokerId }) => brokerId === id),
   );
   const placements = Array.from({ length: partitionCount }, (_, index) => {
+    const first = firstPartitionIndex + index;
     const turned = active.map(
-      (_broker, i) => must(active[(index + i) % active.length], "within the list").brokerId,
+      (_broker, i) => must(active[(first + i) % active.length], "within the list").brokerId,
     );
     return { replicas: [...turned, ...fenced].slice(0, replicationFactor) };
   });
