@@ -30,13 +30,14 @@ start_holdfast() { # settings...
   wait_ready $HOLDFAST_PORT || { tail "$work/holdfast.log" >&2; return 1; }
 }
 
-# Both, with log.flush.interval.messages=$1 if it is given. The JIT of either is warm before anything counts.
+# Both, with log.flush.interval.messages=$1 if it is not empty, and further settings of ours. The JIT of either is warm
+# before anything counts.
 start_both() {
-  local flush=${1:-}
+  local flush=${1:-}; [ $# -eq 0 ] || shift
   rm -rf "$work/data"
   FLUSH=$flush "$kit/single.sh" format
   FLUSH=$flush "$kit/single.sh" start
-  start_holdfast ${flush:+--override log.flush.interval.messages=$flush}
+  start_holdfast ${flush:+--override log.flush.interval.messages=$flush} "$@"
   for one in kafka holdfast; do
     OUT=/dev/null measure $one bench-rdkafka.sh N=300000
     OUT=/dev/null measure $one bench-produce-java.sh N=${flush:+5}0000
@@ -55,12 +56,13 @@ result() { # BENCH 'fields' '{json}': one line for the broker that was selected
   echo "{\"bench\": \"$1\", \"label\": \"$broker\", $2, ${3#\{}" | record
 }
 
-# measure BROKER SCRIPT [VAR=value ...]: one run of a kit script against one of the two brokers.
+# measure BROKER SCRIPT [VAR=value ...]: one run of a script, of the kit or from here, against one of the two brokers.
 measure() {
   local script=$2
   select_broker "$1"; shift 2
   echo "$(date +%T) $broker $script $*" >&2
-  env BOOTSTRAP="$bootstrap" BROKER_PIDS="$broker_pid" LABEL="$broker" "$@" "$kit/$script" |
+  [ -e "$here/$script" ] && script=$here/$script || script=$kit/$script
+  env BOOTSTRAP="$bootstrap" BROKER_PIDS="$broker_pid" LABEL="$broker" "$@" "$script" |
     sed "s/^{/{${TAG:+$TAG, }/" | record
   sync
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holdfast and Apache Kafka side by side: the same clients, the same machine, one run, taken in turn.
 #
-#   npm run bench -- [PART...]      startup throughput flush acks memory recovery; default: all
+#   npm run bench -- [PART...]      startup throughput tail latency flush acks memory recovery partitions
+#                                   connections; default: all
 #
 # RUNS (3): rounds of each part. Needs `npm run build`, and test/peers/kafka/setup.sh to have run. Appends
 # one JSON line a measurement to $OUT (default: a temporary file) and prints the tables of
@@ -14,7 +15,7 @@ root=$(cd "$here/../.." && pwd)
 
 RUNS=${RUNS:-3}
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(startup throughput flush acks memory recovery)
+[ ${#parts[@]} -gt 0 ] || parts=(startup throughput tail latency flush acks memory recovery partitions connections)
 
 part_startup() {
   for round in $(seq "$RUNS"); do
@@ -28,10 +29,72 @@ part_startup() {
 part_throughput() {
   start_both
   for round in $(seq "$RUNS"); do
-    pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=default
-    pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=tuned
+    local tuning
+    for tuning in default tuned; do
+      pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=1 TUNING=$tuning
+      pair bench-produce-java.sh SIZE=100 N=2000000 ACKS=1 TUNING=$tuning
+    done
     pair bench-rdkafka.sh SIZE=1024 N=500000 ACKS=all
+    pair bench-node.sh SIZE=1024 N=100000 BATCH=100 ACKS=all
     pair bench-consume-java.sh SIZE=1024 N=500000
+  done
+  stop_all
+}
+
+part_tail() {
+  start_both
+  for round in $(seq "$RUNS"); do pair consume-tail.sh; done
+  stop_all
+}
+
+# From produce() to the ack, and to the consumer, at a fixed rate; then the same with every batch synced.
+part_latency() {
+  local flush rate
+  for flush in "" 1; do
+    start_both $flush
+    for round in $(seq "$RUNS"); do
+      for rate in 200 1000; do
+        TAG="\"rate\": $rate${flush:+, \"flush\": $flush}" pair bench-e2e.sh RATE=$rate SECS=12 ACKS=all
+      done
+    done
+    stop_all
+  done
+}
+
+# One topic of a thousand partitions, a thousand topics of one; then the curve to ten thousand.
+part_partitions() {
+  for round in $(seq "$RUNS"); do
+    start_both
+    pair bench-partitions.sh COUNT=1000
+    stop_all
+  done
+  rm -rf "$work/data"
+  start_holdfast
+  local count
+  for count in 10 100 1000 10000; do
+    TAG='"curve": "partitions"' measure holdfast bench-partitions.sh COUNT=$count
+  done
+  stop_all
+}
+
+# Latency, processor time and memory beside many connections.
+part_connections() {
+  ulimit -n "$(ulimit -Hn)"
+  local count state
+  start_both "" --override max.connections.per.ip=20000
+  for count in 10 100 1000 5000; do
+    for state in idle busy; do
+      for broker in $(in_turn); do
+        select_broker "$broker"
+        coproc held { exec node "$here/connections.mjs" "$bootstrap" "$count" $state; }
+        local holder=$held_PID in=${held[1]}
+        read -r _ <&"${held[0]}"
+        TAG="\"connections\": $count, \"state\": \"$state\"" measure "$broker" bench-e2e.sh RATE=200 SECS=8 ACKS=all
+        result "connections" "\"connections\": $count, \"state\": \"$state\"" "$(memory_of "$broker_pid")"
+        exec {in}>&-
+        wait "$holder" || true
+      done
+    done
   done
   stop_all
 }
@@ -41,7 +104,7 @@ part_flush() {
   TAG='"flush": 1' start_both 1
   for round in $(seq "$RUNS"); do
     TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=200000 ACKS=all TUNING=default
-    TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=500000 ACKS=all TUNING=tuned
+    TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=1500000 ACKS=all TUNING=tuned
   done
   stop_all
 }

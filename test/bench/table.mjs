@@ -2,8 +2,14 @@
 //   node test/bench/table.mjs FILE.jsonl
 import { readFileSync } from "node:fs";
 
-const PARAMETERS = ["bench", "state", "producers", "gb", "gib", "size", "acks", "tuning", "flush"];
+const PARAMETERS = [
+  ...["bench", "lib", "state", "connections", "how", "count", "producers", "gb", "gib", "size"],
+  ...["rate", "acks", "tuning", "flush"],
+];
 const UNITS = {
+  connections: (value) => `${value} connections`,
+  count: (value) => `${value} partitions`,
+  rate: (value) => `${value}/s`,
   producers: (value) => `${value} producers`,
   gb: (value) => `${value} GB`,
   gib: (value) => `${value} GiB`,
@@ -19,6 +25,13 @@ const FIGURES = [
   ["acks_s", "acks/s"],
   ["p50_ms", "p50 ms"],
   ["p99_ms", "p99 ms"],
+  ["ack_p50_ms", "ack p50 ms"],
+  ["ack_p99_ms", "ack p99 ms"],
+  ["e2e_p50_ms", "end to end p50 ms"],
+  ["e2e_p99_ms", "end to end p99 ms"],
+  ["leaders_ms", "ms to all leaders"],
+  ["delete_ms", "ms to delete"],
+  ["rss_after_mib", "MiB"],
   ["rss_mib", "MiB"],
   ["max_rss_mib", "greatest MiB"],
   ["recovery_ms", "ms to recover"],
