@@ -52,6 +52,12 @@ export async function loadShard(
   while (offset < endOffset && target.isCurrent()) {
     const { records, nextOffset } = await log.read(offset, READ_BYTES);
     if (nextOffset <= offset) {
+      // Compaction may have left nothing at the end of what is committed, and touches nothing above it.
+      const committedEnd = Math.min(log.highWatermark, endOffset);
+      if (offset < committedEnd) {
+        offset = committedEnd;
+        continue;
+      }
       throw new KafkaError("KAFKA_STORAGE_ERROR", `the log ends at ${offset}, not ${endOffset}`);
     }
     let sliceStartMs = clock.nowMs();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { KafkaError } from "../../../src/protocol/errors.ts";
-import { buildBatch } from "../../../src/protocol/records/batch-builder.ts";
+import { stampBatch } from "../../../src/protocol/records/batch.ts";
+import { buildBatch, encodeBatch } from "../../../src/protocol/records/batch-builder.ts";
 import { GroupWorld, joinErrorOf, member, syncErrorOf, watch } from "./support/group-world.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 
@@ -84,6 +85,59 @@ describe("loading", () => {
       buildBatch({ records: [{ key: keyOfType(2), value: Buffer.from([0]) }], timestampMs: 0 }),
     );
     expect(await (await GroupWorld.open({}, log)).commit(2)).toEqual(["NOT_COORDINATOR"]);
+  });
+});
+
+/** What is left of a batch whose place must be known. */
+function emptyBatch(baseOffset: number): Buffer {
+  const nobody = { producerId: -1, producerEpoch: -1, baseSequence: -1, leaderEpoch: 0 };
+  const times = { baseTimestamp: 0, maxTimestamp: 0 };
+  const header = { ...nobody, ...times, attributes: 0, lastOffsetDelta: 4, recordCount: 0 };
+  return encodeBatch({ ...header, baseOffset }, Buffer.alloc(0));
+}
+
+describe("loading a compacted log", () => {
+  /** The records of these groups' last commits, each in a batch at its own offset. */
+  async function compactedLog(offsets: readonly number[]): Promise<MemoryLog> {
+    const log = new MemoryLog();
+    for (const offset of offsets) {
+      const world = await GroupWorld.open();
+      await world.commit(offset, { groupId: `group-${offset}` });
+      const batch = Buffer.from(world.log.batches[0]!);
+      stampBatch(batch, 0, offset, 0);
+      log.batches.push(batch);
+    }
+    log.commit();
+    return log;
+  }
+
+  test("offsets that are missing, and batches of which nothing is left, are passed over", async () => {
+    const log = await compactedLog([3, 10, 50]);
+    log.batches.splice(2, 0, emptyBatch(20));
+    const world = await GroupWorld.open({}, log);
+    expect(await Promise.all([3, 10, 50].map((offset) => world.fetch(`group-${offset}`)))).toEqual([
+      3, 10, 50,
+    ]);
+  });
+
+  test("an end of which nothing is left is the end; what comes after it is found (G3)", async () => {
+    const log = await compactedLog([3, 10]);
+    log.compactedEnd = 100;
+    log.highWatermark = 100;
+    const world = await GroupWorld.open({}, log);
+    expect(await world.fetch("group-10")).toBe(10);
+    const [late] = (await compactedLog([100])).batches;
+    log.batches.push(late!);
+    log.commit();
+    expect(await (await GroupWorld.open({}, log)).fetch("group-100")).toBe(100);
+  });
+
+  test("above the high watermark nothing may be missing", async () => {
+    const log = await compactedLog([3]);
+    log.compactedEnd = 100;
+    log.highWatermark = 50;
+    const world = await GroupWorld.open({}, log);
+    expect(await world.commit(1)).toEqual(["NOT_COORDINATOR"]);
   });
 });
 

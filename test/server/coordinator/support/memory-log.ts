@@ -30,9 +30,12 @@ export class MemoryLog implements CoordinatorLog {
   gate: Promise<void> = Promise.resolve();
   #waiters: Waiter[] = [];
 
+  /** Compaction has left nothing between the last batch and this. */
+  compactedEnd = 0;
+
   get endOffset(): number {
     const last = this.batches.at(-1);
-    return last === undefined ? 0 : batchNextOffset(last);
+    return Math.max(this.compactedEnd, last === undefined ? 0 : batchNextOffset(last));
   }
 
   get recordCount(): number {
