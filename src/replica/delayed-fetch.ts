@@ -1,36 +1,40 @@
 import type { Uuid } from "../base/ids.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
 import { errorCode, type ErrorName } from "../protocol/errors.ts";
-import type { FetchRequest, FetchResponse } from "../protocol/messages/01-fetch.ts";
+import type { FetchResponse } from "../protocol/messages/01-fetch.ts";
 import type { Deadline, Deadlines, Expirable } from "./delayed.ts";
-import type { HostedTopic } from "./hosted-topic.ts";
 import type { Partition, PartitionWatcher } from "./partition.ts";
 import { refusalOf } from "./refusal.ts";
 
-export type FetchTopic = FetchRequest["topics"][number];
-type FetchPartition = FetchTopic["partitions"][number];
-type ResponseTopic = FetchResponse["responses"][number];
+/** One partition that a fetch asks for. Never changed: sessions keep it from one fetch to the next. */
+export interface FetchTarget {
+  /** By name or by id, whichever the request's version has. */
+  readonly topic: string;
+  readonly topicId: Uuid;
+  readonly partition: number;
+  readonly currentLeaderEpoch: number;
+  readonly fetchOffset: number;
+  readonly lastFetchedEpoch: number;
+  readonly partitionMaxBytes: number;
+}
+
+type ResponsePartition = FetchResponse["responses"][number]["partitions"][number];
 
 /** One partition's answer; in the fields that stay away, Kafka's defaults. */
-interface PartitionAnswer {
+export interface PartitionAnswer {
   readonly partitionIndex: number;
   errorCode: number;
   highWatermark: number;
   lastStableOffset: number;
   logStartOffset: number;
   divergingEpoch: { readonly epoch: number; readonly endOffset: number } | undefined;
-  abortedTransactions: ResponseTopic["partitions"][number]["abortedTransactions"];
+  abortedTransactions: ResponsePartition["abortedTransactions"];
   records: Buffer;
-}
-
-interface TopicAnswer {
-  readonly topic: string;
-  readonly topicId: Uuid;
-  readonly partitions: PartitionAnswer[];
 }
 
 /** A partition that has something between the fetch offset and what the reader may see. */
 interface Readable {
-  readonly request: FetchPartition;
+  readonly target: FetchTarget;
   readonly partition: Partition;
   readonly answer: PartitionAnswer;
   readonly endOffset: number;
@@ -38,7 +42,7 @@ interface Readable {
 
 /** One look at all partitions of the request. */
 interface Pass {
-  readonly responses: TopicAnswer[];
+  readonly answers: PartitionAnswer[];
   readonly watched: Partition[];
   /** Of all `watched` together, at that moment. */
   exposedBytes: number;
@@ -46,12 +50,15 @@ interface Pass {
   readBytes: number;
   /** Something that the client should learn at once, data or not. */
   isUrgent: boolean;
+  /** There is something to read, and no memory to read it into. */
+  isStarved: boolean;
 }
 
-/** What ends a wait: enough bytes, the end of a partition, the deadline, the end of the connection. */
+/** What ends a wait: enough bytes (or room), the end of a partition, the deadline, of the connection. */
 type WakeReason = "exposed" | "ended" | "expired" | "closed";
 
-export type FetchAnswer = readonly TopicAnswer[];
+/** In the order of the targets. */
+export type FetchAnswer = readonly PartitionAnswer[];
 
 export interface FetchOptions {
   readonly minBytes: number;
@@ -66,10 +73,10 @@ export interface FetchOptions {
 export interface FetchDependencies {
   readonly clock: { nowMs(): number };
   readonly deadlines: Deadlines;
-  /** By id or by name, whichever the request's version has. */
-  findTopic(topic: FetchTopic): HostedTopic | undefined;
+  /** What is read for the answer counts here until the answer is handed over. */
+  readonly memory: Pick<MemoryBudget, "roomBytes" | "take" | "release" | "whenRoom">;
   /** The partition, or why it is not served here. */
-  find(topic: HostedTopic | undefined, partitionIndex: number): Partition | ErrorName;
+  find(target: FetchTarget): Partition | ErrorName;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -83,7 +90,7 @@ const NO_ABORTED_TRANSACTIONS: { producerId: number; firstOffset: number }[] = [
  */
 export class DelayedFetch implements Expirable, PartitionWatcher {
   readonly #dependencies: FetchDependencies;
-  readonly #topics: readonly FetchTopic[];
+  readonly #targets: readonly FetchTarget[];
   readonly #options: FetchOptions;
   readonly #startMs: number;
   #watched: readonly Partition[] = [];
@@ -97,35 +104,48 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   #isClosed = false;
   /** Give back the memory of what the last pass read. */
   #releases: (() => void)[] = [];
+  /** Taken from the budget for it. */
+  #takenBytes = 0;
 
   constructor(
     dependencies: FetchDependencies,
-    topics: readonly FetchTopic[],
+    targets: readonly FetchTarget[],
     options: FetchOptions,
   ) {
     this.#dependencies = dependencies;
-    this.#topics = topics;
+    this.#targets = targets;
     this.#options = options;
     this.#startMs = dependencies.clock.nowMs();
   }
 
   /**
    * Resolves with the answer, or with null when the connection has closed meanwhile. Once. Its records
-   * are lent until `release`.
+   * are lent until `release`; whoever gets the answer accounts for their bytes from here.
    */
   async run(): Promise<FetchAnswer | null> {
+    const pass = await this.#run();
+    this.#giveBack();
+    if (pass === null) return null;
+    for (const { partition, answer } of pass.readable) {
+      partition.traffic.bytesOut += answer.records.length;
+    }
+    return pass.answers;
+  }
+
+  async #run(): Promise<Pass | null> {
     for (;;) {
       this.release();
+      this.#giveBack();
       const pass = this.#look();
       if (pass.readable.length > 0) await this.#read(pass);
       if (this.#isClosed) return null;
-      if (this.#mayAnswer(pass)) return pass.responses;
+      if (this.#mayAnswer(pass)) return pass;
       // What was exposed while the pass was reading woke nobody: it counts from here.
       this.#availableBytes = pass.readBytes + exposedBytes(pass.watched) - pass.exposedBytes;
-      if (this.#availableBytes >= this.#options.minBytes) continue;
+      if (this.#availableBytes >= this.#options.minBytes && !pass.isStarved) continue;
       const reason = await this.#park(pass);
       if (reason === "closed") return null;
-      if (reason === "expired" && !this.#hasAdvanced) return pass.responses;
+      if (reason === "expired" && (!this.#hasAdvanced || pass.isStarved)) return pass;
       this.#isLastPass = reason !== "exposed";
     }
   }
@@ -169,39 +189,30 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   /** All that can be said without reading. */
   #look(): Pass {
     const pass: Pass = {
-      responses: [],
+      answers: [],
       watched: [],
       exposedBytes: 0,
       readable: [],
       readBytes: 0,
       isUrgent: false,
+      isStarved: false,
     };
-    for (const topic of this.#topics) {
-      const partitions: PartitionAnswer[] = [];
-      const hosted = this.#dependencies.findTopic(topic);
-      for (const request of topic.partitions) {
-        const answer = emptyAnswer(request.partition);
-        partitions.push(answer);
-        const found = this.#dependencies.find(hosted, request.partition);
-        // A partition that is unknown here does not cut the others' waiting short: the client would
-        // ask again at once, and spin until it has newer metadata.
-        if (typeof found === "string") answer.errorCode = errorCode(found);
-        else this.#lookAt(found, request, answer, pass);
-      }
-      pass.responses.push({ topic: topic.topic, topicId: topic.topicId, partitions });
+    for (const target of this.#targets) {
+      const answer = emptyAnswer(target.partition);
+      pass.answers.push(answer);
+      const found = this.#dependencies.find(target);
+      // A partition that is unknown here does not cut the others' waiting short: the client would
+      // ask again at once, and spin until it has newer metadata.
+      if (typeof found === "string") answer.errorCode = errorCode(found);
+      else this.#lookAt(found, target, answer, pass);
     }
     return pass;
   }
 
-  #lookAt(
-    partition: Partition,
-    request: FetchPartition,
-    answer: PartitionAnswer,
-    pass: Pass,
-  ): void {
+  #lookAt(partition: Partition, target: FetchTarget, answer: PartitionAnswer, pass: Pass): void {
     pass.watched.push(partition);
     pass.exposedBytes += partition.exposedBytes;
-    const refusal = partition.refusal(request.currentLeaderEpoch) ?? outOfRange(partition, request);
+    const refusal = partition.refusal(target.currentLeaderEpoch) ?? outOfRange(partition, target);
     if (refusal !== null) {
       answer.errorCode = errorCode(refusal);
       pass.isUrgent = true;
@@ -211,7 +222,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
     answer.lastStableOffset = partition.lastStableOffset;
     answer.logStartOffset = partition.logStartOffset;
     if (this.#options.isReadCommitted) answer.abortedTransactions = NO_ABORTED_TRANSACTIONS;
-    const epochEnd = divergence(partition, request);
+    const epochEnd = divergence(partition, target);
     if (epochEnd === "undetermined") {
       answer.errorCode = errorCode("OFFSET_OUT_OF_RANGE");
       pass.isUrgent = true;
@@ -222,49 +233,78 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
       const endOffset = this.#options.isReadCommitted
         ? answer.lastStableOffset
         : answer.highWatermark;
-      if (request.fetchOffset < endOffset) {
-        pass.readable.push({ request, partition, answer, endOffset });
+      if (target.fetchOffset < endOffset) {
+        pass.readable.push({ target, partition, answer, endOffset });
       }
     }
   }
 
   /** Fills the partitions in the request's order: the first batch whole, then up to the limits. */
   async #read(pass: Pass): Promise<void> {
-    for (const { request, partition, answer, endOffset } of pass.readable) {
-      const minOneBatch = pass.readBytes === 0;
-      const roomBytes = Math.max(0, this.#options.maxBytes - pass.readBytes);
-      const maxBytes = Math.min(Math.max(0, request.partitionMaxBytes), roomBytes);
-      if (maxBytes === 0 && !minOneBatch) {
+    const { memory } = this.#dependencies;
+    for (const readable of pass.readable) {
+      const isFirst = pass.readBytes === 0;
+      if (isFirst && memory.roomBytes === 0) {
+        pass.isStarved = true;
+        return;
+      }
+      const leftBytes = Math.max(0, this.#options.maxBytes - pass.readBytes);
+      const wantedBytes = Math.min(Math.max(0, readable.target.partitionMaxBytes), leftBytes);
+      const maxBytes = Math.min(wantedBytes, memory.roomBytes);
+      if (maxBytes === 0 && !isFirst) {
         pass.isUrgent = true;
         continue;
       }
-      try {
-        const { records, nextOffset, release } = await partition.log.read({
-          offset: request.fetchOffset,
-          endOffset,
-          maxBytes,
-          minOneBatch,
-        });
-        if (release !== undefined) this.#releases.push(release);
-        if (this.#options.isReadCommitted && records.length > 0) {
-          const aborted = await partition.log.abortedTransactions(request.fetchOffset, nextOffset);
-          answer.abortedTransactions = aborted.map(({ producerId, firstOffset }) => ({
-            producerId,
-            firstOffset,
-          }));
-        }
-        answer.records = records;
-        pass.readBytes += records.length;
-        // It gave all that it may: waiting would bring nothing more.
-        if (nextOffset < endOffset) pass.isUrgent = true;
-      } catch (error) {
-        const { errorName } = refusalOf(error);
-        // A log that was closed under the reader is the end of leadership, not a failing disk.
-        refuse(answer, partition.isLeader ? errorName : "NOT_LEADER_OR_FOLLOWER");
-        pass.isUrgent = true;
-      }
+      this.#take(maxBytes);
+      const readBytes = await this.#readOne(pass, readable, maxBytes);
+      this.#take(readBytes - maxBytes);
       if (this.#isClosed) return;
     }
+  }
+
+  /** Returns how many bytes came; what goes wrong is said in the answer. */
+  async #readOne(
+    pass: Pass,
+    { target, partition, answer, endOffset }: Readable,
+    maxBytes: number,
+  ): Promise<number> {
+    try {
+      const { records, nextOffset, release } = await partition.log.read({
+        offset: target.fetchOffset,
+        endOffset,
+        maxBytes,
+        minOneBatch: pass.readBytes === 0,
+      });
+      if (release !== undefined) this.#releases.push(release);
+      if (this.#options.isReadCommitted && records.length > 0) {
+        const aborted = await partition.log.abortedTransactions(target.fetchOffset, nextOffset);
+        answer.abortedTransactions = aborted.map(({ producerId, firstOffset }) => ({
+          producerId,
+          firstOffset,
+        }));
+      }
+      answer.records = records;
+      pass.readBytes += records.length;
+      // It gave all that it may: waiting would bring nothing more.
+      if (nextOffset < endOffset) pass.isUrgent = true;
+      return records.length;
+    } catch (error) {
+      const { errorName } = refusalOf(error);
+      // A log that was closed under the reader is the end of leadership, not a failing disk.
+      refuse(answer, partition.isLeader ? errorName : "NOT_LEADER_OR_FOLLOWER");
+      pass.isUrgent = true;
+      return 0;
+    }
+  }
+
+  #take(bytes: number): void {
+    this.#takenBytes += bytes;
+    if (bytes >= 0) this.#dependencies.memory.take(bytes);
+    else this.#dependencies.memory.release(-bytes);
+  }
+
+  #giveBack(): void {
+    if (this.#takenBytes > 0) this.#take(-this.#takenBytes);
   }
 
   #park(pass: Pass): Promise<WakeReason> {
@@ -275,6 +315,10 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
       if (this.#deadline === null) {
         const waitedMs = this.#dependencies.clock.nowMs() - this.#startMs;
         this.#deadline = this.#dependencies.deadlines.add(this.#options.maxWaitMs - waitedMs, this);
+      }
+      if (pass.isStarved) {
+        this.#dependencies.memory.whenRoom(() => this.#unpark("exposed"));
+        return;
       }
       for (const partition of pass.watched) {
         if (!partition.watch(this)) {
@@ -320,22 +364,20 @@ function refuse(answer: PartitionAnswer, refusal: ErrorName): void {
 }
 
 /** Between high watermark and log end there is nothing to see yet, which is no error. */
-function outOfRange(partition: Partition, request: FetchPartition): ErrorName | null {
-  const isInside =
-    request.fetchOffset >= partition.logStartOffset &&
-    request.fetchOffset <= partition.logEndOffset;
+function outOfRange(partition: Partition, { fetchOffset }: FetchTarget): ErrorName | null {
+  const isInside = fetchOffset >= partition.logStartOffset && fetchOffset <= partition.logEndOffset;
   return isInside ? null : "OFFSET_OUT_OF_RANGE";
 }
 
 /** Where the client's log parts from ours, by the epoch of the last record that it has (KIP-595). */
 function divergence(
   partition: Partition,
-  request: FetchPartition,
+  { lastFetchedEpoch, fetchOffset }: FetchTarget,
 ): { epoch: number; endOffset: number } | "undetermined" | null {
-  if (request.lastFetchedEpoch < 0) return null;
-  const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(request.lastFetchedEpoch);
+  if (lastFetchedEpoch < 0) return null;
+  const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(lastFetchedEpoch);
   if (leaderEpoch < 0 || endOffset < 0) return "undetermined";
-  return leaderEpoch < request.lastFetchedEpoch || endOffset < request.fetchOffset
+  return leaderEpoch < lastFetchedEpoch || endOffset < fetchOffset
     ? { epoch: leaderEpoch, endOffset }
     : null;
 }

@@ -3,12 +3,13 @@ import type { Clock } from "../base/clock.ts";
 import { DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
+import { MemoryBudget } from "../base/memory-budget.ts";
 import { Mailbox, MailboxClosedError } from "../base/mailbox.ts";
 import { TimerQueue } from "../base/timer-queue.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { LogConfig } from "../storage/log.ts";
 import { type AckGroup, Deadlines } from "./delayed.ts";
-import { DelayedFetch, type FetchOptions, type FetchTopic } from "./delayed-fetch.ts";
+import { DelayedFetch, type FetchOptions, type FetchTarget } from "./delayed-fetch.ts";
 import type { HostedPartition, HostedTopic } from "./hosted-topic.ts";
 import { Partition, type PartitionLog } from "./partition.ts";
 
@@ -58,6 +59,7 @@ export class ReplicaManager {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #logs: LogStore;
+  readonly #memory: MemoryBudget;
   readonly #timers: TimerQueue;
   readonly #produceDeadlines: Deadlines;
   readonly #fetchDeadlines: Deadlines;
@@ -71,10 +73,13 @@ export class ReplicaManager {
     readonly clock: Clock;
     readonly logger: Logger;
     readonly logs: LogStore;
+    /** What fetches may read at a time; default: without a limit. */
+    readonly memory?: MemoryBudget;
   }) {
     this.#clock = dependencies.clock;
     this.#logger = dependencies.logger;
     this.#logs = dependencies.logs;
+    this.#memory = dependencies.memory ?? new MemoryBudget(0);
     // A log that is open and not led yet keeps the mark that it was found with.
     this.#logs.setHighWatermarkSource(
       (topic, partitionIndex) =>
@@ -144,17 +149,18 @@ export class ReplicaManager {
     return logStartOffset;
   }
 
-  /** A fetch over these topics, which are named by id or by name. It does nothing before its `run`. */
-  fetch(topics: readonly FetchTopic[], isById: boolean, options: FetchOptions): DelayedFetch {
+  /** A fetch of these partitions, which are named by id or by name. It does nothing before its `run`. */
+  fetch(targets: readonly FetchTarget[], isById: boolean, options: FetchOptions): DelayedFetch {
     const dependencies = {
       clock: this.#clock,
       deadlines: this.#fetchDeadlines,
-      findTopic: ({ topic, topicId }: FetchTopic): HostedTopic | undefined =>
-        isById ? this.topicById(topicId) : this.topicByName(topic),
-      find: (topic: HostedTopic | undefined, partitionIndex: number): Partition | ErrorName =>
-        this.find(topic, partitionIndex, isById),
+      memory: this.#memory,
+      find: ({ topic, topicId, partition }: FetchTarget): Partition | ErrorName => {
+        const hosted = isById ? this.topicById(topicId) : this.topicByName(topic);
+        return this.find(hosted, partition, isById);
+      },
     };
-    return new DelayedFetch(dependencies, topics, options);
+    return new DelayedFetch(dependencies, targets, options);
   }
 
   /**

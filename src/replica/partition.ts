@@ -4,6 +4,7 @@ import { Mailbox } from "../base/mailbox.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { Log, LogAppendResult, LogConfig } from "../storage/log.ts";
 import { AckQueue, type AckSource, type AckWaiter, type RequiredAcks } from "./delayed.ts";
+import { noTraffic, type Traffic } from "./traffic.ts";
 import { UnexposedBytes } from "./unexposed-bytes.ts";
 import { hasEnoughInsyncReplicas, type IsrSizes, nextHighWatermark } from "./high-watermark.ts";
 
@@ -67,6 +68,8 @@ export class Partition implements AckSource {
   readonly partitionIndex: number;
   readonly topicId: Uuid;
   readonly log: PartitionLog;
+  /** Since this replica leads. */
+  readonly traffic: Traffic = noTraffic();
   #config: PartitionConfig;
   #leadership: Leadership;
   /** Of `#leadership` and `#config`. */
@@ -188,7 +191,11 @@ export class Partition implements AckSource {
       leaderEpoch: this.#leadership.leaderEpoch,
       origin: options.origin,
     });
-    if (result.kind === "appended") this.#unexposed.add(result.lastOffset + 1, batch.length);
+    if (result.kind === "appended") {
+      this.#unexposed.add(result.lastOffset + 1, batch.length);
+      this.traffic.messagesIn += result.lastOffset - result.baseOffset + 1;
+      this.traffic.bytesIn += batch.length;
+    }
     return result;
   }
 

@@ -18,6 +18,7 @@ import { GROUP_METADATA_TOPIC, GroupCoordinator } from "./coordinator/group-coor
 import { partitionCoordinatorLog } from "./coordinator/partition-log.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { createHandlers } from "./handlers.ts";
+import { FetchSessions } from "./fetch-sessions.ts";
 import type { MetadataImage } from "./metadata/image.ts";
 import { MetadataManager } from "./metadata/metadata-manager.ts";
 import { Publisher } from "./metadata/publisher.ts";
@@ -40,6 +41,9 @@ export interface BrokerLimits {
   /** How many files it may open; default: enough. */
   readonly maxOpenFiles?: number;
 }
+
+/** max.incremental.fetch.session.cache.slots of Kafka. */
+const FETCH_SESSION_SLOTS = 1000;
 
 /** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
 const DRAIN_TIMEOUT_MS = 1_000;
@@ -126,9 +130,13 @@ class NodeBroker implements Broker {
     await this.#listeners.bindFreePorts();
     this.#onClose(() => this.#listeners.stop());
     await this.#register({ logs, replicas, metadata, coordinator });
+    const fetchSessions = new FetchSessions(
+      { clock, random: random.fork("fetch sessions") },
+      { maxSessions: () => FETCH_SESSION_SLOTS },
+    );
     const handlers = createHandlers(
       {
-        ...{ replicas, metadata, coordinator, clock, offload, logger, clusterId },
+        ...{ fetchSessions, replicas, metadata, coordinator, clock, offload, logger, clusterId },
         greatestProducerId: () => greatestProducerId(logs),
       },
       this.#config,

@@ -6,6 +6,7 @@ import type { ReplicaManager } from "../replica/manager.ts";
 import type { ApiHandler } from "./api-handler.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import type { GroupCoordinator } from "./coordinator/group-coordinator.ts";
+import type { FetchSessions } from "./fetch-sessions.ts";
 import { produceHandler } from "./handlers/00-produce.ts";
 import { fetchHandler } from "./handlers/01-fetch.ts";
 import { listOffsetsHandler } from "./handlers/02-list-offsets.ts";
@@ -35,6 +36,7 @@ export interface HandlerDependencies {
   /** Of all that the logs of this node know, or -1. */
   readonly greatestProducerId: () => number;
   readonly replicas: ReplicaManager;
+  readonly fetchSessions: FetchSessions;
   readonly metadata: MetadataManager;
   readonly coordinator: GroupCoordinator;
   readonly clock: Clock;
@@ -65,12 +67,15 @@ export function createHandlers(
 }
 
 function dataHandlers(
-  { replicas, clock, offload }: HandlerDependencies,
+  { replicas, fetchSessions, clock, offload }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
   return [
     produceHandler({ replicas, clientBatches: new ClientBatches({ clock, offload }) }),
-    fetchHandler({ replicas }, { fetchMaxBytes: config["fetch.max.bytes"] }),
+    fetchHandler(
+      { replicas, sessions: fetchSessions },
+      { fetchMaxBytes: config["fetch.max.bytes"] },
+    ),
     listOffsetsHandler({ replicas, offload }),
     deleteRecordsHandler({ replicas }),
   ];

@@ -7,6 +7,7 @@ import { errorName } from "../../src/protocol/errors.ts";
 import { ClientBatches } from "../../src/replica/client-batches.ts";
 import { ReplicaManager } from "../../src/replica/manager.ts";
 import { produceHandler } from "../../src/server/handlers/00-produce.ts";
+import { newFetchSessions } from "../server/support/fetch-sessions.ts";
 import { fetchHandler } from "../../src/server/handlers/01-fetch.ts";
 import { listOffsetsHandler } from "../../src/server/handlers/02-list-offsets.ts";
 import { MemoryDisk } from "../../src/sim/memory-disk.ts";
@@ -100,7 +101,7 @@ async function send(
 }
 
 async function fetch({ replicas }: Running, offset: number): Promise<Buffer | string> {
-  const handler = fetchHandler({ replicas }, { fetchMaxBytes: 57_671_680 });
+  const handler = fetchHandler({ replicas, sessions: newFetchSessions() }, { fetchMaxBytes: 57_671_680 });
   const response = await call(handler, new FakeContext(11), {
     replicaId: -1,
     maxWaitMs: 500,

@@ -1,55 +1,45 @@
 import { APIS } from "../../protocol/apis.ts";
 import { errorCode } from "../../protocol/errors.ts";
-import type { FetchRequest } from "../../protocol/messages/01-fetch.ts";
 import type { ReplicaManager } from "../../replica/manager.ts";
 import { handlerFor, NO_RESPONSE, type TypedApiHandler } from "../api-handler.ts";
+import type { FetchSessions } from "../fetch-sessions.ts";
 
 // Fetch, versions 4-18. 5 added logStartOffset, 7 sessions (KIP-227), 9 leader epochs (KIP-320), 11 racks
 // (KIP-392), 12 is flexible and takes the last fetched epoch (KIP-595), 13 names topics by id, 15 moved
-// the replica id, 18 takes a replica's high watermark.
+// the replica id, 16 tells who leads instead (KIP-951), 18 takes a replica's high watermark.
 //
 // Everybody here is a consumer and sees committed records only (S18), whatever replica id it claims:
-// replicas fetch from each other elsewhere (design.md, section 5). There are no sessions: every full
-// request is answered with session id 0, after which clients send full requests for ever.
+// replicas fetch from each other elsewhere (design.md, section 5). A rack changes nothing: the leader
+// serves everybody, and names no preferred replica.
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 
-/** Session epochs of a request that lists all its partitions: "and close", "and open one" (KIP-227). */
-const FINAL_EPOCH = -1;
-const INITIAL_EPOCH = 0;
-
 /** The handler of Fetch. */
 export function fetchHandler(
-  dependencies: { readonly replicas: ReplicaManager },
+  dependencies: { readonly replicas: ReplicaManager; readonly sessions: FetchSessions },
   options: {
     /** `fetch.max.bytes`: bounds a response, whatever the client asks for. */
     readonly fetchMaxBytes: number;
   },
 ): TypedApiHandler<typeof APIS.fetch.request, typeof APIS.fetch.response> {
   return handlerFor(APIS.fetch, async (request, context) => {
-    if (!isFull(request)) {
-      return { errorCode: errorCode("FETCH_SESSION_ID_NOT_FOUND"), responses: [] };
-    }
+    const isById = context.apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
+    const turn = dependencies.sessions.begin(request, isById);
+    if (typeof turn === "string") return { errorCode: errorCode(turn), responses: [] };
     const maxBytes = Math.max(0, Math.min(request.maxBytes, options.fetchMaxBytes));
-    const fetch = dependencies.replicas.fetch(
-      request.topics,
-      context.apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS,
-      {
-        minBytes: Math.min(request.minBytes, maxBytes),
-        maxBytes,
-        maxWaitMs: request.maxWaitMs,
-        // A level that we do not know is the stricter one.
-        isReadCommitted: request.isolationLevel !== 0,
-      },
-    );
-    const answer = fetch.run();
+    const fetch = dependencies.replicas.fetch(turn.targets, isById, {
+      minBytes: Math.min(request.minBytes, maxBytes),
+      maxBytes,
+      maxWaitMs: request.maxWaitMs,
+      // A level that we do not know is the stricter one.
+      isReadCommitted: request.isolationLevel !== 0,
+    });
+    const running = fetch.run();
     context.onClose(() => fetch.close());
-    const responses = await answer;
+    const answers = await running;
     context.onSent(() => fetch.release());
-    return responses === null ? NO_RESPONSE : { responses };
+    if (answers === null) return NO_RESPONSE;
+    const { errorCode: error, sessionId, responses } = turn.finish(answers);
+    return { errorCode: errorCode(error), sessionId, responses };
   });
-}
-
-function isFull({ sessionEpoch }: FetchRequest): boolean {
-  return sessionEpoch === FINAL_EPOCH || sessionEpoch === INITIAL_EPOCH;
 }

@@ -6,7 +6,7 @@ import type { Connection } from "../../base/net.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { FrameDecoder } from "../../protocol/frame.ts";
 import { Slot } from "./slot.ts";
-import type { MemoryBudget } from "./memory-budget.ts";
+import type { MemoryBudget } from "../../base/memory-budget.ts";
 
 /** Requests of one connection in work at a time; the client's next ones wait in its socket. */
 export const MAX_REQUESTS_IN_WORK = 64;

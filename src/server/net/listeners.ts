@@ -5,7 +5,7 @@ import type { Connection, Listener, Net } from "../../base/net.ts";
 import type { ListenerConfig } from "../config-listeners.ts";
 import { APIS } from "../../protocol/apis.ts";
 import { ClientConnection, type StartRequest } from "./connection.ts";
-import { MemoryBudget } from "./memory-budget.ts";
+import { MemoryBudget } from "../../base/memory-budget.ts";
 
 /** A bound listener, and what clients are told of it. */
 export interface BoundListener {

@@ -5,6 +5,7 @@ import type { FetchResponse } from "../../../src/protocol/messages/01-fetch.ts";
 import { NO_RESPONSE } from "../../../src/server/api-handler.ts";
 import { fetchHandler } from "../../../src/server/handlers/01-fetch.ts";
 import { batch, Node, OTHER_TOPIC_ID, settle, stateOf, TOPIC_ID } from "../../replica/support.ts";
+import { newFetchSessions } from "../support/fetch-sessions.ts";
 import { call, FakeContext } from "./support.ts";
 
 const ONE = batch().length;
@@ -40,7 +41,10 @@ function fetch(
   options: Options = {},
 ): Fetched {
   const { version = 12, fetchMaxBytes = 57_671_680 } = options;
-  const handler = fetchHandler({ replicas: node.replicas }, { fetchMaxBytes });
+  const handler = fetchHandler(
+    { replicas: node.replicas, sessions: newFetchSessions() },
+    { fetchMaxBytes },
+  );
   return call(handler, options.context ?? new FakeContext(version), {
     ...(version < 15 ? { replicaId: options.replicaId ?? -1 } : {}),
     maxWaitMs: options.maxWaitMs ?? 500,
@@ -424,33 +428,5 @@ describe("a fetch that is refused", () => {
     expect(await errorsOf(fetch(node, [{ offset: 2, lastFetchedEpoch: 1 }]))).toEqual([
       "OFFSET_OUT_OF_RANGE",
     ]);
-  });
-});
-
-describe("fetch sessions (KIP-227)", () => {
-  test.each([
-    ["no session", 0, -1],
-    ["a new session", 0, 0],
-    ["the end of a session", 77, -1],
-    ["a new session after an old one", 77, 0],
-  ])("a request for %s is answered in full, with session id 0", async (_what, id, epoch) => {
-    const node = await lead();
-    write(node, 1);
-    const options = { sessionId: id, sessionEpoch: epoch };
-    const response = await responseOf(fetch(node, [{}], options));
-    expect(response).toMatchObject({ errorCode: 0, sessionId: 0 });
-    expect(response.responses).toHaveLength(1);
-  });
-
-  test.each([
-    [77, 1],
-    [0, 1],
-    [77, -2],
-  ])("a request of session %i, epoch %i, is told that there is none", async (id, epoch) => {
-    const node = await lead();
-    const options = { sessionId: id, sessionEpoch: epoch };
-    const response = await responseOf(fetch(node, [{}], options));
-    expect(errorName(response.errorCode)).toBe("FETCH_SESSION_ID_NOT_FOUND");
-    expect(response).toMatchObject({ sessionId: 0, responses: [] });
   });
 });

@@ -7,7 +7,7 @@ import {
   type Outcome,
   type RequestHooks,
 } from "../../../src/server/net/connection.ts";
-import { MemoryBudget } from "../../../src/server/net/memory-budget.ts";
+import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { ManualClock } from "../../base/manual-clock.ts";
 import { frame, MemoryConnection } from "../support/memory-connection.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
