@@ -1,6 +1,6 @@
 import type { LogManagerOptions } from "../storage/log-manager.ts";
 import type { BrokerConfig } from "./config-keys.ts";
-import { listenersOf, settingText } from "./config.ts";
+import { listenersOf } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
 import type { MetadataManagerOptions } from "./metadata/metadata-manager.ts";
 import { TopicConfigs } from "./metadata/topic-configs.ts";
@@ -62,7 +62,7 @@ export function listenersOptionsOf(config: BrokerConfig): ListenersOptions {
 
 /** What topics inherit from the broker's settings. */
 export function topicConfigsOf(config: BrokerConfig): TopicConfigs {
-  return new TopicConfigs((key) => settingText(config, key));
+  return new TopicConfigs((key) => config.given.get(key) ?? null, config["node.id"]);
 }
 
 export function metadataOptionsOf(config: BrokerConfig): MetadataManagerOptions {

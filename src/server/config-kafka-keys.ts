@@ -1,115 +1,322 @@
+import {
+  anyCase,
+  boolean,
+  clusterWide,
+  type ConfigSpec,
+  double,
+  int,
+  internal,
+  list,
+  long,
+  optionalInt,
+  optionalString,
+  short,
+  string,
+} from "./config-spec.ts";
+
 /**
- * Kafka's other keys (KafkaConfig of 4.3). Setting one means something to the user, so it is answered:
- * refused, or named as without effect.
+ * Kafka's keys (4.3) that have no effect here. They are read and told as Kafka does, and the start names
+ * those that were set. Whoever gives one an effect moves its line to config-keys-*.ts, with a sentence.
  */
 
-/** Keys that change who may do what: never dropped silently, so refused unless empty, false or 0. */
-const REFUSED: ReadonlySet<string> = new Set([
-  "alter.config.policy.class.name",
-  "authorizer.class.name",
-  "client.quota.callback.class",
-  "config.providers",
-  "connections.max.reauth.ms",
-  "cordoned.log.dirs",
-  "create.topic.policy.class.name",
-  "delegation.token.secret.key",
-  "early.start.listeners",
-  "max.connections.per.ip.overrides",
-  "principal.builder.class",
-  "replica.selector.class",
-  "security.providers",
-  "transaction.two.phase.commit.enable",
-]);
+const THREADS = keys("one event loop does what Kafka has threads for", {
+  "background.threads": clusterWide(int(10, { min: 1 })),
+  "group.coordinator.background.threads": int(2, { min: 1 }),
+  "group.coordinator.threads": int(4, { min: 1 }),
+  "log.cleaner.threads": clusterWide(int(1, { min: 0 })),
+  "num.io.threads": clusterWide(int(8, { min: 1 })),
+  "num.network.threads": clusterWide(int(3, { min: 1 })),
+  "num.recovery.threads.per.data.dir": clusterWide(int(2, { min: 1 })),
+  "num.replica.alter.log.dirs.threads": optionalInt({}),
+  "num.replica.fetchers": clusterWide(int(1, { min: 1 })),
+  "remote.log.reader.threads": clusterWide(int(10, { min: 1 })),
+  "share.coordinator.threads": int(1, { min: 1 }),
+});
 
-const REFUSED_PREFIXES = ["ssl.", "sasl.", "remote.log.", "listener.name."];
-
-export function isRefusedKey(key: string): boolean {
-  return REFUSED.has(key) || REFUSED_PREFIXES.some((prefix) => key.startsWith(prefix));
-}
-
-/** Keys that tune what this broker does not have: accepted, and named in one line. */
-export const KEYS_WITHOUT_EFFECT: ReadonlySet<string> = new Set(
-  `
-    add.partitions.to.txn.retry.backoff.max.ms add.partitions.to.txn.retry.backoff.ms
-    alter.log.dirs.replication.quota.window.num
-    alter.log.dirs.replication.quota.window.size.seconds auto.leader.rebalance.enable
-    background.threads broker.heartbeat.interval.ms broker.id broker.session.timeout.ms
-    connection.failed.authentication.delay.ms controlled.shutdown.enable
-    controller.performance.always.log.threshold.ms controller.performance.sample.period.ms
-    controller.quorum.append.linger.ms controller.quorum.auto.join.enable
-    controller.quorum.election.backoff.max.ms controller.quorum.election.timeout.ms
-    controller.quorum.fetch.max.bytes controller.quorum.fetch.snapshot.max.bytes
-    controller.quorum.fetch.timeout.ms controller.quorum.request.timeout.ms
-    controller.quorum.retry.backoff.ms controller.quota.window.num
-    controller.quota.window.size.seconds controller.socket.timeout.ms
-    delegation.token.expiry.check.interval.ms delegation.token.expiry.time.ms
-    delegation.token.max.lifetime.ms delete.records.purgatory.purge.interval.requests
-    fetch.purgatory.purge.interval.requests follower.fetch.last.tiered.offset.enable
-    group.consumer.assignment.interval.ms group.consumer.assignors
-    group.consumer.heartbeat.interval.ms group.consumer.max.assignment.interval.ms
-    group.consumer.max.heartbeat.interval.ms group.consumer.max.session.timeout.ms
-    group.consumer.max.size group.consumer.migration.policy
-    group.consumer.min.assignment.interval.ms group.consumer.min.heartbeat.interval.ms
-    group.consumer.min.session.timeout.ms group.consumer.regex.refresh.interval.ms
-    group.consumer.session.timeout.ms group.coordinator.append.linger.ms
-    group.coordinator.background.threads group.coordinator.cached.buffer.max.bytes
-    group.coordinator.rebalance.protocols group.coordinator.threads
-    group.share.assignment.interval.ms group.share.assignors group.share.delivery.count.limit
-    group.share.heartbeat.interval.ms group.share.initialize.retry.interval.ms
-    group.share.max.assignment.interval.ms group.share.max.delivery.count.limit
-    group.share.max.heartbeat.interval.ms group.share.max.partition.max.record.locks
-    group.share.max.record.lock.duration.ms group.share.max.session.timeout.ms
-    group.share.max.share.sessions group.share.max.size group.share.min.assignment.interval.ms
-    group.share.min.delivery.count.limit group.share.min.heartbeat.interval.ms
-    group.share.min.partition.max.record.locks group.share.min.record.lock.duration.ms
-    group.share.min.session.timeout.ms group.share.partition.max.record.locks
-    group.share.persister.class.name group.share.record.lock.duration.ms
-    group.share.session.timeout.ms group.streams.assignment.interval.ms
-    group.streams.heartbeat.interval.ms group.streams.initial.rebalance.delay.ms
-    group.streams.max.assignment.interval.ms group.streams.max.heartbeat.interval.ms
-    group.streams.max.session.timeout.ms group.streams.max.size
-    group.streams.max.standby.replicas group.streams.min.assignment.interval.ms
-    group.streams.min.heartbeat.interval.ms group.streams.min.session.timeout.ms
-    group.streams.num.standby.replicas group.streams.session.timeout.ms
-    initial.broker.registration.timeout.ms internal.metadata.delete.delay.millis
-    internal.metadata.log.segment.bytes internal.metadata.max.batch.size.in.bytes
-    kafka.metrics.polling.interval.secs kafka.metrics.reporters
-    leader.imbalance.check.interval.seconds log.cleaner.io.buffer.load.factor
-    log.cleaner.io.buffer.size log.cleaner.threads log.dir.failure.timeout.ms
-    log.flush.start.offset.checkpoint.interval.ms log.local.retention.bytes
-    log.local.retention.ms log.preallocate max.connection.creation.rate
-    max.incremental.fetch.session.cache.slots max.request.partition.size.limit
-    metadata.log.max.record.bytes.between.snapshots metadata.log.max.snapshot.interval.ms
-    metadata.log.segment.bytes metadata.log.segment.ms metadata.max.idle.interval.ms
-    metadata.max.retention.bytes metadata.max.retention.ms metric.reporters metrics.num.samples
-    metrics.recording.level metrics.sample.window.ms num.io.threads num.network.threads
-    num.recovery.threads.per.data.dir num.replica.alter.log.dirs.threads num.replica.fetchers
-    offsets.load.buffer.size producer.id.expiration.check.interval.ms
-    producer.purgatory.purge.interval.requests queued.max.requests quota.window.num
-    quota.window.size.seconds remote.fetch.max.wait.ms remote.list.offsets.request.timeout.ms
-    replica.fetch.backoff.ms replica.fetch.max.bytes replica.fetch.min.bytes
-    replica.fetch.response.max.bytes replica.fetch.wait.max.ms replica.lag.time.max.ms
-    replica.socket.receive.buffer.bytes replica.socket.timeout.ms replication.quota.window.num
-    replication.quota.window.size.seconds request.timeout.ms server.max.startup.time.ms
-    share.coordinator.append.linger.ms share.coordinator.cached.buffer.max.bytes
-    share.coordinator.cold.partition.snapshot.interval.ms share.coordinator.load.buffer.size
-    share.coordinator.snapshot.update.records.per.snapshot
-    share.coordinator.state.topic.compression.codec share.coordinator.state.topic.min.isr
-    share.coordinator.state.topic.num.partitions share.coordinator.state.topic.prune.interval.ms
-    share.coordinator.state.topic.replication.factor share.coordinator.state.topic.segment.bytes
-    share.coordinator.threads share.coordinator.write.timeout.ms
-    share.fetch.purgatory.purge.interval.requests socket.connection.setup.timeout.max.ms
-    socket.connection.setup.timeout.ms socket.listen.backlog.size socket.receive.buffer.bytes
-    socket.send.buffer.bytes telemetry.max.bytes
-    transaction.abort.timed.out.transaction.cleanup.interval.ms transaction.max.timeout.ms
-    transaction.partition.verification.enable
-    transaction.remove.expired.transaction.cleanup.interval.ms
-    transaction.state.log.load.buffer.size transaction.state.log.min.isr
-    transaction.state.log.num.partitions transaction.state.log.replication.factor
-    transaction.state.log.segment.bytes transactional.id.expiration.ms
-    unclean.leader.election.interval.ms unstable.api.versions.enable
-    unstable.feature.versions.enable
-  `
-    .trim()
-    .split(/\s+/),
+const WAITING = keys(
+  "requests wait without a purgatory, and are bounded by queued.max.request.bytes",
+  {
+    "delete.records.purgatory.purge.interval.requests": int(1, {}),
+    "fetch.purgatory.purge.interval.requests": int(1000, {}),
+    "max.request.partition.size.limit": int(2000, { min: 1 }),
+    "producer.purgatory.purge.interval.requests": int(1000, {}),
+    "queued.max.requests": int(500, { min: 1 }),
+    "share.fetch.purgatory.purge.interval.requests": int(1000, {}),
+  },
 );
+
+const QUORUM = keys("a lone node waits for no other", {
+  "auto.leader.rebalance.enable": boolean(true),
+  "broker.heartbeat.interval.ms": int(2000, {}),
+  "broker.session.timeout.ms": int(9000, {}),
+  "controlled.shutdown.enable": boolean(true),
+  "controller.performance.always.log.threshold.ms": internal(long(2000, { min: 0 })),
+  "controller.performance.sample.period.ms": internal(long(60000, { min: 100 })),
+  "controller.quorum.append.linger.ms": int(25, { min: 0 }),
+  "controller.quorum.auto.join.enable": boolean(false),
+  "controller.quorum.election.backoff.max.ms": int(1000, { min: 0 }),
+  "controller.quorum.election.timeout.ms": int(1000, { min: 0 }),
+  "controller.quorum.fetch.max.bytes": int(1048576, { min: 1 }),
+  "controller.quorum.fetch.snapshot.max.bytes": int(1048576, { min: 1 }),
+  "controller.quorum.fetch.timeout.ms": int(2000, { min: 0 }),
+  "controller.quorum.request.timeout.ms": int(2000, { min: 0 }),
+  "controller.quorum.retry.backoff.ms": int(20, { min: 0 }),
+  "controller.socket.timeout.ms": int(30000, {}),
+  "initial.broker.registration.timeout.ms": int(60000, {}),
+  "leader.imbalance.check.interval.seconds": long(300, { min: 1 }),
+  "metadata.max.idle.interval.ms": int(500, { min: 0 }),
+  "request.timeout.ms": int(30000, {}),
+  "server.max.startup.time.ms": internal(long("9223372036854775807", { min: 0 })),
+  "socket.connection.setup.timeout.max.ms": long(30000, {}),
+  "socket.connection.setup.timeout.ms": long(10000, {}),
+  "unclean.leader.election.interval.ms": internal(long(300000, { min: 1 })),
+});
+
+const REPLICATION = keys("a lone node has no followers", {
+  "alter.log.dirs.replication.quota.window.num": int(11, { min: 1 }),
+  "alter.log.dirs.replication.quota.window.size.seconds": int(1, { min: 1 }),
+  "replica.fetch.backoff.ms": int(1000, { min: 0 }),
+  "replica.fetch.max.bytes": int(1048576, { min: 0 }),
+  "replica.fetch.min.bytes": int(1, {}),
+  "replica.fetch.response.max.bytes": int(10485760, { min: 0 }),
+  "replica.fetch.wait.max.ms": int(500, {}),
+  "replica.lag.time.max.ms": long(30000, {}),
+  "replica.socket.receive.buffer.bytes": int(65536, {}),
+  "replica.socket.timeout.ms": int(30000, {}),
+  "replication.quota.window.num": int(11, { min: 1 }),
+  "replication.quota.window.size.seconds": int(1, { min: 1 }),
+});
+
+const METADATA_LOG = keys("the metadata log is kept whole", {
+  "internal.metadata.delete.delay.millis": internal(long(60000, {})),
+  "internal.metadata.log.segment.bytes": internal(optionalInt({})),
+  "internal.metadata.max.batch.size.in.bytes": internal(int(8388608, {})),
+  "metadata.log.max.record.bytes.between.snapshots": long(20971520, { min: 1 }),
+  "metadata.log.max.snapshot.interval.ms": long(3600000, { min: 0 }),
+  "metadata.log.segment.bytes": int(1073741824, { min: 8388608 }),
+  "metadata.log.segment.ms": long(604800000, {}),
+  "metadata.max.retention.bytes": long(104857600, {}),
+  "metadata.max.retention.ms": long(604800000, {}),
+});
+
+const METRICS = keys("metrics are not read this way", {
+  "kafka.metrics.polling.interval.secs": int(10, { min: 1 }),
+  "kafka.metrics.reporters": list(""),
+  "metric.reporters": clusterWide(list("org.apache.kafka.common.metrics.JmxReporter")),
+  "metrics.num.samples": int(2, { min: 1 }),
+  "metrics.recording.level": string("INFO"),
+  "metrics.sample.window.ms": long(30000, { min: 1 }),
+  "telemetry.max.bytes": int(1048576, { min: 1 }),
+});
+
+const QUOTAS = keys("there are no quotas yet", {
+  "controller.quota.window.num": int(11, { min: 1 }),
+  "controller.quota.window.size.seconds": int(1, { min: 1 }),
+  "quota.window.num": int(11, { min: 1 }),
+  "quota.window.size.seconds": int(1, { min: 1 }),
+  "remote.log.manager.copy.quota.window.num": int(11, { min: 1 }),
+  "remote.log.manager.copy.quota.window.size.seconds": int(1, { min: 1 }),
+  "remote.log.manager.fetch.quota.window.num": int(11, { min: 1 }),
+  "remote.log.manager.fetch.quota.window.size.seconds": int(1, { min: 1 }),
+});
+
+const TRANSACTIONS = keys("transactions are not built yet", {
+  "add.partitions.to.txn.retry.backoff.max.ms": int(100, { min: 0 }),
+  "add.partitions.to.txn.retry.backoff.ms": int(20, { min: 1 }),
+  "transaction.abort.timed.out.transaction.cleanup.interval.ms": int(10000, { min: 1 }),
+  "transaction.max.timeout.ms": int(900000, { min: 1 }),
+  "transaction.partition.verification.enable": clusterWide(boolean(true)),
+  "transaction.remove.expired.transaction.cleanup.interval.ms": int(3600000, { min: 1 }),
+  "transaction.state.log.load.buffer.size": int(5242880, { min: 1 }),
+  "transaction.state.log.min.isr": int(2, { min: 1 }),
+  "transaction.state.log.num.partitions": int(50, { min: 1 }),
+  "transaction.state.log.replication.factor": short(3, { min: 1 }),
+  "transaction.state.log.segment.bytes": int(104857600, { min: 1 }),
+  "transactional.id.expiration.ms": int(604800000, { min: 1 }),
+});
+
+const CONSUMER_GROUPS = keys("the new group protocol is not built yet", {
+  "group.consumer.assignment.interval.ms": clusterWide(int(1000, { min: 0 })),
+  "group.consumer.assignors": list("uniform,range"),
+  "group.consumer.heartbeat.interval.ms": int(5000, { min: 1 }),
+  "group.consumer.max.assignment.interval.ms": int(15000, { min: 0 }),
+  "group.consumer.max.heartbeat.interval.ms": int(15000, { min: 1 }),
+  "group.consumer.max.session.timeout.ms": int(60000, { min: 1 }),
+  "group.consumer.max.size": int(2147483647, { min: 1 }),
+  "group.consumer.migration.policy": anyCase("bidirectional", [
+    "DISABLED",
+    "DOWNGRADE",
+    "UPGRADE",
+    "BIDIRECTIONAL",
+  ]),
+  "group.consumer.min.assignment.interval.ms": int(0, { min: 0 }),
+  "group.consumer.min.heartbeat.interval.ms": int(5000, { min: 1 }),
+  "group.consumer.min.session.timeout.ms": int(45000, { min: 1 }),
+  "group.consumer.regex.refresh.interval.ms": internal(int(600000, { min: 10000 })),
+  "group.consumer.session.timeout.ms": int(45000, { min: 1 }),
+  "group.coordinator.rebalance.protocols": list("classic,consumer,streams", "", [
+    "consumer",
+    "classic",
+    "share",
+    "streams",
+  ]),
+});
+
+const STREAMS_GROUPS = keys("streams groups are not built yet", {
+  "group.streams.assignment.interval.ms": clusterWide(int(1000, { min: 0 })),
+  "group.streams.heartbeat.interval.ms": int(5000, { min: 1 }),
+  "group.streams.initial.rebalance.delay.ms": int(3000, { min: 0 }),
+  "group.streams.max.assignment.interval.ms": int(15000, { min: 0 }),
+  "group.streams.max.heartbeat.interval.ms": int(15000, { min: 1 }),
+  "group.streams.max.session.timeout.ms": int(60000, { min: 1 }),
+  "group.streams.max.size": int(2147483647, { min: 1 }),
+  "group.streams.max.standby.replicas": int(2, { min: 0 }),
+  "group.streams.min.assignment.interval.ms": int(0, { min: 0 }),
+  "group.streams.min.heartbeat.interval.ms": int(5000, { min: 1 }),
+  "group.streams.min.session.timeout.ms": int(45000, { min: 1 }),
+  "group.streams.num.standby.replicas": int(0, { min: 0 }),
+  "group.streams.session.timeout.ms": int(45000, { min: 1 }),
+});
+
+const SHARE_GROUPS = keys("share groups are not built yet", {
+  "group.share.assignment.interval.ms": clusterWide(int(1000, { min: 0 })),
+  "group.share.assignors": list("simple"),
+  "group.share.delivery.count.limit": int(5, { min: 2, max: 10 }),
+  "group.share.heartbeat.interval.ms": int(5000, { min: 1 }),
+  "group.share.initialize.retry.interval.ms": internal(int(30000, { min: 1 })),
+  "group.share.max.assignment.interval.ms": int(15000, { min: 0 }),
+  "group.share.max.delivery.count.limit": int(10, { min: 5, max: 25 }),
+  "group.share.max.heartbeat.interval.ms": int(15000, { min: 1 }),
+  "group.share.max.partition.max.record.locks": int(4000, { min: 2000, max: 10000 }),
+  "group.share.max.record.lock.duration.ms": int(60000, { min: 30000, max: 3600000 }),
+  "group.share.max.session.timeout.ms": int(60000, { min: 1 }),
+  "group.share.max.share.sessions": int(2000, { min: 1 }),
+  "group.share.max.size": int(200, { min: 1, max: 1000 }),
+  "group.share.min.assignment.interval.ms": int(0, { min: 0 }),
+  "group.share.min.delivery.count.limit": int(2, { min: 2, max: 5 }),
+  "group.share.min.heartbeat.interval.ms": int(5000, { min: 1 }),
+  "group.share.min.partition.max.record.locks": int(100, { min: 100, max: 2000 }),
+  "group.share.min.record.lock.duration.ms": int(15000, { min: 1000, max: 30000 }),
+  "group.share.min.session.timeout.ms": int(45000, { min: 1 }),
+  "group.share.partition.max.record.locks": int(2000, { min: 100, max: 10000 }),
+  "group.share.persister.class.name": internal(
+    string("org.apache.kafka.server.share.persister.DefaultStatePersister"),
+  ),
+  "group.share.record.lock.duration.ms": int(30000, { min: 1000, max: 3600000 }),
+  "group.share.session.timeout.ms": int(45000, { min: 1 }),
+  "share.coordinator.append.linger.ms": int(-1, { min: -1 }),
+  "share.coordinator.cached.buffer.max.bytes": clusterWide(int(1048588, { min: 524288 })),
+  "share.coordinator.cold.partition.snapshot.interval.ms": internal(int(300000, { min: 1 })),
+  "share.coordinator.load.buffer.size": int(5242880, { min: 1 }),
+  "share.coordinator.snapshot.update.records.per.snapshot": int(500, { min: 0, max: 500 }),
+  "share.coordinator.state.topic.compression.codec": int(0, {}),
+  "share.coordinator.state.topic.min.isr": short(2, { min: 1 }),
+  "share.coordinator.state.topic.num.partitions": int(50, { min: 1 }),
+  "share.coordinator.state.topic.prune.interval.ms": internal(int(300000, { min: 1 })),
+  "share.coordinator.state.topic.replication.factor": short(3, { min: 1 }),
+  "share.coordinator.state.topic.segment.bytes": int(104857600, { min: 1 }),
+  "share.coordinator.write.timeout.ms": int(5000, { min: 1 }),
+});
+
+const TOKENS = keys("delegation tokens are not built yet", {
+  "delegation.token.expiry.check.interval.ms": long(3600000, { min: 1 }),
+  "delegation.token.expiry.time.ms": long(86400000, { min: 1 }),
+  "delegation.token.max.lifetime.ms": long(604800000, { min: 1 }),
+});
+
+const REMOTE = keys("tiered storage is not built yet", {
+  "follower.fetch.last.tiered.offset.enable": clusterWide(boolean(false)),
+  "log.local.retention.bytes": clusterWide(long(-2, { min: -2 })),
+  "log.local.retention.ms": clusterWide(long(-2, { min: -2 })),
+  "remote.fetch.max.wait.ms": clusterWide(int(500, { min: 1 })),
+  "remote.list.offsets.request.timeout.ms": clusterWide(long(30000, { min: 1 })),
+  "remote.log.index.file.cache.total.size.bytes": clusterWide(long(1073741824, { min: 1 })),
+  "remote.log.index.file.cache.ttl.ms": internal(long(900000, { min: -1 })),
+  "remote.log.manager.copier.thread.pool.size": clusterWide(int(10, { min: 1 })),
+  "remote.log.manager.copy.max.bytes.per.second": clusterWide(
+    long("9223372036854775807", { min: 1 }),
+  ),
+  "remote.log.manager.expiration.thread.pool.size": clusterWide(int(10, { min: 1 })),
+  "remote.log.manager.fetch.max.bytes.per.second": clusterWide(
+    long("9223372036854775807", { min: 1 }),
+  ),
+  "remote.log.manager.follower.thread.pool.size": clusterWide(int(2, { min: 1 })),
+  "remote.log.manager.task.interval.ms": long(30000, { min: 1 }),
+  "remote.log.manager.task.retry.backoff.max.ms": internal(long(30000, { min: 1 })),
+  "remote.log.manager.task.retry.backoff.ms": internal(long(500, { min: 1 })),
+  "remote.log.manager.task.retry.jitter": internal(double(0.2, { min: 0, max: 0.5 })),
+  "remote.log.manager.thread.pool.size": int(2, { min: 1 }),
+  "remote.log.metadata.custom.metadata.max.bytes": int(128, { min: 0 }),
+  "remote.log.metadata.manager.class.name": string(
+    "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager",
+  ),
+  "remote.log.metadata.manager.class.path": optionalString(),
+  "remote.log.metadata.manager.impl.prefix": string("rlmm.config."),
+  "remote.log.metadata.manager.listener.name": optionalString(),
+  "remote.log.reader.max.pending.tasks": int(100, { min: 1 }),
+  "remote.log.storage.manager.class.name": optionalString(),
+  "remote.log.storage.manager.class.path": optionalString(),
+  "remote.log.storage.manager.impl.prefix": string("rsm.config."),
+});
+
+const SOCKETS = keys("the operating system and Node decide", {
+  "connection.failed.authentication.delay.ms": int(100, { min: 0 }),
+  "socket.listen.backlog.size": int(50, { min: 1 }),
+  "socket.receive.buffer.bytes": int(102400, {}),
+  "socket.send.buffer.bytes": int(102400, {}),
+});
+
+const COORDINATOR = keys("the group coordinator batches and reads by itself", {
+  "group.coordinator.append.linger.ms": int(-1, { min: -1 }),
+  "group.coordinator.cached.buffer.max.bytes": clusterWide(int(1048588, { min: 524288 })),
+  "offsets.load.buffer.size": int(5242880, { min: 1 }),
+});
+
+const LOG = keys("the log does it another way", {
+  "log.cleaner.io.buffer.load.factor": clusterWide(double(0.9, {})),
+  "log.cleaner.io.buffer.size": clusterWide(int(524288, { min: 0 })),
+  "log.dir.failure.timeout.ms": long(30000, { min: 1 }),
+  "log.flush.start.offset.checkpoint.interval.ms": int(60000, { min: 0 }),
+  "log.preallocate": clusterWide(boolean(false)),
+  "producer.id.expiration.check.interval.ms": internal(int(600000, { min: 1 })),
+});
+
+const UNSTABLE = keys("there are no unstable versions here", {
+  "unstable.api.versions.enable": internal(boolean(false)),
+  "unstable.feature.versions.enable": internal(boolean(false)),
+});
+
+const OTHER_TUNING = keys("there is nothing here that it tunes", {
+  "max.connection.creation.rate": clusterWide(int(2147483647, { min: 0 })),
+});
+
+/** By key. */
+export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, ConfigSpec<unknown>>> = {
+  ...THREADS,
+  ...WAITING,
+  ...QUORUM,
+  ...REPLICATION,
+  ...METADATA_LOG,
+  ...METRICS,
+  ...QUOTAS,
+  ...TRANSACTIONS,
+  ...CONSUMER_GROUPS,
+  ...STREAMS_GROUPS,
+  ...SHARE_GROUPS,
+  ...TOKENS,
+  ...REMOTE,
+  ...SOCKETS,
+  ...COORDINATOR,
+  ...LOG,
+  ...UNSTABLE,
+  ...OTHER_TUNING,
+};
+
+function keys(
+  why: string,
+  table: Readonly<Record<string, ConfigSpec<unknown>>>,
+): Readonly<Record<string, ConfigSpec<unknown>>> {
+  return Object.fromEntries(
+    Object.entries(table).map(([key, spec]) => [key, { ...spec, doc: `No effect: ${why}.` }]),
+  );
+}

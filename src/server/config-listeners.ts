@@ -1,4 +1,5 @@
 import { ConfigError } from "./config-error.ts";
+import type { BrokerValues } from "./config-keys.ts";
 import { splitList } from "./config-types.ts";
 
 /** A place to listen, or one to be reached at. */
@@ -23,6 +24,16 @@ export interface ListenerSettings {
   readonly advertised: readonly string[];
   readonly controllerNames: readonly string[];
   readonly protocolMap: string;
+}
+
+/** What there is about listeners in the settings. */
+export function listenerSettings(values: BrokerValues): ListenerSettings {
+  return {
+    listeners: values.listeners,
+    advertised: values["advertised.listeners"],
+    controllerNames: values["controller.listener.names"].map((name) => name.toUpperCase()),
+    protocolMap: values["listener.security.protocol.map"],
+  };
 }
 
 const WILDCARD_HOSTS = new Set(["0.0.0.0", "::", "0:0:0:0:0:0:0:0"]);

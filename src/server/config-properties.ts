@@ -1,3 +1,11 @@
+/** One setting as the user wrote it. A later one of the same key wins. */
+export interface Setting {
+  readonly key: string;
+  readonly value: string;
+  /** For messages: `server.properties:12` or `--override`. */
+  readonly where: string;
+}
+
 /** One setting of a file, and where it stands. */
 export interface Property {
   readonly key: string;

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/server/config-error.ts";
 import { KEYS_WITHOUT_EFFECT } from "../../src/server/config-kafka-keys.ts";
-import { CONFIG_KEYS } from "../../src/server/config-keys.ts";
+import { allKeys, CONFIG_KEYS } from "../../src/server/config-keys.ts";
 import { parseProperties, PropertiesError } from "../../src/server/config-properties.ts";
+import { REFUSED_KEYS } from "../../src/server/config-refused-keys.ts";
 import {
   EMBEDDED_SETTINGS,
   listenersOf,
   readSettingsFile,
   resolveConfig,
-  settingText,
   type Setting,
 } from "../../src/server/config.ts";
 
@@ -26,6 +26,11 @@ function settings(values: Readonly<Record<string, string | number>>): readonly S
 /** Resolves these settings on top of a node id. */
 function resolve(values: Readonly<Record<string, string | number>>) {
   return resolveConfig(settings({ "node.id": 1, ...values }), "host.example");
+}
+
+/** What is said about these settings on a node whose groups work. */
+function noticesOf(values: Readonly<Record<string, string | number>>) {
+  return resolve({ "offsets.topic.replication.factor": 1, ...values }).notices;
 }
 
 function messageOf(run: () => unknown): string {
@@ -122,11 +127,15 @@ describe("values", () => {
     expect(message).not.toContain("\n");
   });
 
-  test("are told as texts again, for topics that inherit them", () => {
-    const { config } = resolve({ "log.dirs": "/a, /b", "log.roll.ms": 5 });
-    const keys = ["log.dirs", "log.roll.ms", "log.flush.interval.ms", "num.partitions", "no.such"];
-    expect(keys.map((key) => settingText(config, key))).toEqual(["/a,/b", "5", null, "1", null]);
-    expect(settingText(config, "log.flush.interval.messages")).toBe("9223372036854775807");
+  test("are kept as they were written, too, for clients that ask where they come from", () => {
+    const { config } = resolve({ "log.dirs": "/a, /b", "num.io.threads": 5, "no.such": "x" });
+    expect([...config.given]).toEqual([
+      ["node.id", "1"],
+      ["log.dirs", "/a, /b"],
+      ["num.io.threads", "5"],
+      ["no.such", "x"],
+      ["broker.id", "1"],
+    ]);
   });
 
   test("the embedded settings are one node on this machine, with its own replication factors", () => {
@@ -150,19 +159,28 @@ describe("values", () => {
     expect(resolve({}).config["log.dirs"]).toEqual(["/tmp/kafka-logs"]);
     expect(resolve({ "log.dir": "/a, /b/" }).config["log.dirs"]).toEqual(["/a", "/b"]);
     expect(resolve({ "log.dir": "/a", "log.dirs": "/c" }).config["log.dirs"]).toEqual(["/c"]);
-    expect(messageOf(() => resolve({ "log.dirs": "/a,/a/" }))).toContain("names /a twice");
+    expect(messageOf(() => resolve({ "log.dirs": "/a,/a/" }))).toContain(
+      "log.dirs names /a, one directory twice: take one of them out",
+    );
+    expect(messageOf(() => resolve({ "log.dirs": "/b,/a,/a/c/.." }))).toContain(
+      "names /a and /a/c/.., one directory twice",
+    );
   });
 
   test("node.id must be there in a file, under this name or the older one", () => {
     expect(messageOf(() => resolveConfig(fromFile("num.partitions=1")))).toContain("node.id=1");
     expect(resolveConfig(fromFile("broker.id=5")).config["node.id"]).toBe(5);
+    expect(resolveConfig(fromFile("broker.id=5\nnode.id=5")).config["node.id"]).toBe(5);
+    expect(resolveConfig(fromFile("broker.id=-1\nnode.id=5")).config["node.id"]).toBe(5);
+    expect(messageOf(() => resolveConfig(fromFile("broker.id=6\nnode.id=5")))).toMatch(
+      /^node\.id=5 \(.*:2\) and broker\.id=6 \(.*:1\) name the same node/,
+    );
   });
 });
 
 describe("a key that is not acted on", () => {
   test("and unknown is warned of, with the nearest known one", () => {
-    const { notices } = resolve({ "log.segment.byte": 5, "banana.split": 1 });
-    expect(notices).toEqual([
+    expect(noticesOf({ "log.segment.byte": 5, "banana.split": 1 })).toEqual([
       {
         level: "warn",
         message:
@@ -172,14 +190,31 @@ describe("a key that is not acted on", () => {
     ]);
   });
 
-  test("but Kafka's and only a matter of tuning is named, all in one line", () => {
-    const { notices } = resolve({ "num.io.threads": 8, "num.network.threads": 3 });
-    expect(notices).toEqual([
+  test("but Kafka's is named with what happens, one line for a reason", () => {
+    const tuned = { "num.io.threads": 8, "replica.fetch.max.bytes": 1, "num.network.threads": 3 };
+    expect(noticesOf(tuned)).toEqual([
       {
         level: "info",
-        message: "these settings have no effect here: num.io.threads, num.network.threads",
+        message:
+          "num.io.threads, num.network.threads: no effect: one event loop does what Kafka has threads for",
+      },
+      {
+        level: "info",
+        message: "replica.fetch.max.bytes: no effect: a lone node has no followers",
       },
     ]);
+  });
+
+  test("is checked all the same", () => {
+    expect(messageOf(() => resolve({ "num.io.threads": 0 }))).toContain(
+      "num.io.threads=0 (test:14): must be a whole number from 1 to 2147483647",
+    );
+  });
+
+  test("and would change who may do what is taken at Kafka's own default", () => {
+    expect(noticesOf({ "sasl.enabled.mechanisms": "GSSAPI", "ssl.client.auth": "none" })).toEqual(
+      [],
+    );
   });
 
   test.each([
@@ -204,12 +239,13 @@ describe("a key that is not acted on", () => {
       "default.replication.factor",
       "offsets.topic.replication.factor",
     ];
-    expect(durability.filter((key) => KEYS_WITHOUT_EFFECT.has(key))).toEqual([]);
+    expect(durability.filter((key) => key in KEYS_WITHOUT_EFFECT)).toEqual([]);
     expect(durability.filter((key) => !(key in CONFIG_KEYS))).toEqual([]);
   });
 
   test("stands in no list twice", () => {
-    expect(Object.keys(CONFIG_KEYS).filter((key) => KEYS_WITHOUT_EFFECT.has(key))).toEqual([]);
+    const keys = [CONFIG_KEYS, KEYS_WITHOUT_EFFECT, REFUSED_KEYS].flatMap(Object.keys);
+    expect(keys.filter((key, index) => keys.indexOf(key) !== index)).toEqual([]);
   });
 });
 
@@ -246,76 +282,12 @@ describe("settings that contradict each other", () => {
   });
 });
 
-describe("defaults", () => {
-  /** As Apache Kafka 4.3.1's KafkaConfig.configDef() prints them. */
-  const KAFKA = {
-    "auto.create.topics.enable": "true",
-    "compression.gzip.level": "-1",
-    "compression.lz4.level": "9",
-    "compression.type": "producer",
-    "compression.zstd.level": "3",
-    "connections.max.idle.ms": "600000",
-    "default.replication.factor": "1",
-    "delete.topic.enable": "true",
-    "fetch.max.bytes": "57671680",
-    "group.initial.rebalance.delay.ms": "3000",
-    "group.max.session.timeout.ms": "1800000",
-    "group.max.size": "2147483647",
-    "group.min.session.timeout.ms": "6000",
-    "log.flush.interval.messages": "9223372036854775807",
-    "log.flush.interval.ms": null,
-    "log.flush.offset.checkpoint.interval.ms": "60000",
-    "log.flush.scheduler.interval.ms": "9223372036854775807",
-    "log.index.interval.bytes": "4096",
-    "log.index.size.max.bytes": "10485760",
-    "log.message.timestamp.after.max.ms": "3600000",
-    "log.message.timestamp.before.max.ms": "9223372036854775807",
-    "log.message.timestamp.type": "CreateTime",
-    "log.cleaner.backoff.ms": "15000",
-    "log.cleaner.dedupe.buffer.size": "134217728",
-    "log.cleaner.delete.retention.ms": "86400000",
-    "log.cleaner.enable": "true",
-    "log.cleaner.io.max.bytes.per.second": "1.7976931348623157E308",
-    "log.cleaner.max.compaction.lag.ms": "9223372036854775807",
-    "log.cleaner.min.cleanable.ratio": "0.5",
-    "log.cleaner.min.compaction.lag.ms": "0",
-    "log.cleanup.policy": "delete",
-    "log.initial.task.delay.ms": "30000",
-    "log.retention.bytes": "-1",
-    "log.retention.check.interval.ms": "300000",
-    "log.retention.hours": "168",
-    "log.roll.hours": "168",
-    "log.roll.jitter.hours": "0",
-    "log.roll.jitter.ms": null,
-    "log.roll.ms": null,
-    "log.segment.bytes": "1073741824",
-    "log.segment.delete.delay.ms": "60000",
-    listeners: "PLAINTEXT://:9092",
-    "message.max.bytes": "1048588",
-    "min.insync.replicas": "1",
-    "num.partitions": "1",
-    "offset.metadata.max.bytes": "4096",
-    "offsets.commit.timeout.ms": "5000",
-    "offsets.retention.check.interval.ms": "600000",
-    "offsets.retention.minutes": "10080",
-    "offsets.topic.compression.codec": "0",
-    "offsets.topic.num.partitions": "50",
-    "offsets.topic.replication.factor": "3",
-    "offsets.topic.segment.bytes": "104857600",
-    "producer.id.expiration.ms": "86400000",
-    "replica.high.watermark.checkpoint.interval.ms": "5000",
-    "socket.request.max.bytes": "104857600",
-    "unclean.leader.election.enable": "false",
-  } as const;
-
-  test.each(Object.entries(KAFKA))("%s is Kafka's: %s", (key, text) => {
-    expect(CONFIG_KEYS[key as keyof typeof KAFKA].defaultText).toBe(text);
-  });
-
-  test("are allowed values, and every key says what it is for", () => {
-    for (const spec of Object.values(CONFIG_KEYS)) {
-      expect(spec.doc).toMatch(/\.$/);
-      if (spec.defaultText !== null) expect(spec.parse(spec.defaultText)).not.toBeUndefined();
+describe("the table", () => {
+  test("has a sentence for every key, and defaults that are allowed", () => {
+    for (const [key, spec] of allKeys()) {
+      expect(spec.doc).toMatch(/^[A-Za-z].*\.$/);
+      const text = spec.defaultText ?? spec.fallbackText;
+      if (text !== undefined) expect(spec.type.format(spec.type.parse(key, text))).toBe(text);
     }
   });
 });
@@ -334,9 +306,22 @@ describe("the examples in config/", () => {
 });
 
 describe("one node", () => {
+  test.each([
+    ["default.replication.factor", 3, "a topic that does not name its replicas is refused"],
+    ["offsets.topic.replication.factor", 3, "consumer groups find no coordinator"],
+  ])("cannot meet %s=%s: it is kept, and said with the way out", (key, value, consequence) => {
+    const notices = noticesOf({ [key]: value });
+    expect(notices.map(({ level }) => level)).toEqual(["warn"]);
+    expect(notices[0]?.message).toMatch(new RegExp(`^${key}=3, and this is a lone node: `));
+    expect(notices[0]?.message).toContain(consequence);
+    expect(notices[0]?.message).toContain(`set ${key}=1`);
+    expect(resolve({ [key]: value }).config.given.get(key)).toBe("3");
+  });
+
   test("opens no controller port: a controller listener is accepted and left out", () => {
     const { config, notices } = resolve({
       "process.roles": "broker,controller",
+      "offsets.topic.replication.factor": 1,
       listeners: "PLAINTEXT://:9092,CONTROLLER://:9093",
       "controller.listener.names": "CONTROLLER",
       "controller.quorum.voters": "1@localhost:9093",

@@ -81,8 +81,12 @@ export interface MetadataImage {
   readonly nextProducerId: number;
 }
 
-/** Kafka's ConfigResource type of a topic. */
+/** Kafka's ConfigResource types. */
 export const TOPIC_RESOURCE = 2;
+export const BROKER_RESOURCE = 4;
+export const BROKER_LOGGER_RESOURCE = 8;
+export const CLIENT_METRICS_RESOURCE = 16;
+export const GROUP_RESOURCE = 32;
 
 /** Key of a resource's settings in an image. */
 export function configKey(resourceType: number, resourceName: string): string {
@@ -91,9 +95,24 @@ export function configKey(resourceType: number, resourceName: string): string {
 
 const NO_CONFIG: ConfigImage = new Map();
 
+/** The settings that a resource itself was given. */
+export function configOf(image: MetadataImage, type: number, name: string): ConfigImage {
+  return image.configs.get(configKey(type, name)) ?? NO_CONFIG;
+}
+
 /** The settings that the topic itself was given. */
 export function topicOverrides(image: MetadataImage, topic: string): ConfigImage {
-  return image.configs.get(configKey(TOPIC_RESOURCE, topic)) ?? NO_CONFIG;
+  return configOf(image, TOPIC_RESOURCE, topic);
+}
+
+/** What was set for all brokers while the cluster ran. */
+export function clusterOverrides(image: MetadataImage): ConfigImage {
+  return configOf(image, BROKER_RESOURCE, "");
+}
+
+/** What was set for this broker alone while the cluster ran. */
+export function brokerOverrides(image: MetadataImage, brokerId: number): ConfigImage {
+  return configOf(image, BROKER_RESOURCE, String(brokerId));
 }
 
 /** Before the first record. */

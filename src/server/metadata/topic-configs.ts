@@ -1,105 +1,22 @@
 import type { LogConfig } from "../../storage/log-config.ts";
+import { type ConfigType, ConfigValueError, type LongSetting } from "../config-types.ts";
 import {
-  boolean,
-  type ConfigType,
-  ConfigValueError,
-  double,
-  int,
-  listOf,
-  long,
-  LONG_MAX_TEXT,
-  oneOf,
-  throttledReplicas,
-} from "./config-value.ts";
+  brokerOverrides,
+  clusterOverrides,
+  type ConfigImage,
+  type MetadataImage,
+} from "./image.ts";
+import {
+  isTopicConfigKey,
+  TOPIC_CONFIG_KEYS,
+  TOPIC_CONFIGS,
+  type TopicConfigKey,
+  type TopicConfigSpec,
+} from "./topic-config-keys.ts";
 
-/** A key of the broker that gives the topic key its default, with its unit in the topic key's. */
-type Synonym = string | readonly [key: string, factor: number];
+export { isTopicConfigKey, type TopicConfigKey } from "./topic-config-keys.ts";
 
-interface TopicConfigSpec<T> {
-  readonly type: ConfigType<T>;
-  readonly defaultText: string;
-  /** The broker's keys, the first that is set wins. */
-  readonly synonyms: readonly Synonym[];
-}
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const COMPRESSION_TYPES = ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"] as const;
-
-/** Every setting that a topic has in Kafka 4.3 (LogConfig), with its range, default and synonyms. */
-const TOPIC_CONFIGS = {
-  "cleanup.policy": config(listOf(["compact", "delete"]), "delete", "log.cleanup.policy"),
-  "compression.gzip.level": config(int({ min: 1, max: 9, or: -1 }), "-1", "compression.gzip.level"),
-  "compression.lz4.level": config(int({ min: 1, max: 17 }), "9", "compression.lz4.level"),
-  "compression.type": config(oneOf(COMPRESSION_TYPES), "producer", "compression.type"),
-  "compression.zstd.level": config(int({ min: -131072, max: 22 }), "3", "compression.zstd.level"),
-  "delete.retention.ms": config(long({ min: 0 }), "86400000", "log.cleaner.delete.retention.ms"),
-  "file.delete.delay.ms": config(long({ min: 0 }), "60000", "log.segment.delete.delay.ms"),
-  "flush.messages": config(long({ min: 1 }), LONG_MAX_TEXT, "log.flush.interval.messages"),
-  "flush.ms": config(
-    long({ min: 0 }),
-    LONG_MAX_TEXT,
-    "log.flush.interval.ms",
-    "log.flush.scheduler.interval.ms",
-  ),
-  "follower.replication.throttled.replicas": config(throttledReplicas, ""),
-  "index.interval.bytes": config(int({ min: 0 }), "4096", "log.index.interval.bytes"),
-  "leader.replication.throttled.replicas": config(throttledReplicas, ""),
-  "local.retention.bytes": config(long({ min: -2 }), "-2", "log.local.retention.bytes"),
-  "local.retention.ms": config(long({ min: -2 }), "-2", "log.local.retention.ms"),
-  "max.compaction.lag.ms": config(
-    long({ min: 1 }),
-    LONG_MAX_TEXT,
-    "log.cleaner.max.compaction.lag.ms",
-  ),
-  "max.message.bytes": config(int({ min: 0 }), "1048588", "message.max.bytes"),
-  "message.timestamp.after.max.ms": config(
-    long({ min: 0 }),
-    "3600000",
-    "log.message.timestamp.after.max.ms",
-  ),
-  "message.timestamp.before.max.ms": config(
-    long({ min: 0 }),
-    LONG_MAX_TEXT,
-    "log.message.timestamp.before.max.ms",
-  ),
-  "message.timestamp.type": config(
-    oneOf(["CreateTime", "LogAppendTime"]),
-    "CreateTime",
-    "log.message.timestamp.type",
-  ),
-  "min.cleanable.dirty.ratio": config(
-    double({ min: 0, max: 1 }),
-    "0.5",
-    "log.cleaner.min.cleanable.ratio",
-  ),
-  "min.compaction.lag.ms": config(long({ min: 0 }), "0", "log.cleaner.min.compaction.lag.ms"),
-  "min.insync.replicas": config(int({ min: 1 }), "1", "min.insync.replicas"),
-  preallocate: config(boolean, "false", "log.preallocate"),
-  "remote.log.copy.disable": config(boolean, "false"),
-  "remote.log.delete.on.disable": config(boolean, "false"),
-  "remote.storage.enable": config(boolean, "false"),
-  "retention.bytes": config(long(), "-1", "log.retention.bytes"),
-  "retention.ms": config(
-    long({ min: -1 }),
-    "604800000",
-    "log.retention.ms",
-    ["log.retention.minutes", MINUTE_MS],
-    ["log.retention.hours", HOUR_MS],
-  ),
-  "segment.bytes": config(int({ min: 1048576 }), "1073741824", "log.segment.bytes"),
-  "segment.index.bytes": config(int({ min: 4 }), "10485760", "log.index.size.max.bytes"),
-  "segment.jitter.ms": config(long({ min: 0 }), "0", "log.roll.jitter.ms", [
-    "log.roll.jitter.hours",
-    HOUR_MS,
-  ]),
-  "segment.ms": config(long({ min: 1 }), "604800000", "log.roll.ms", ["log.roll.hours", HOUR_MS]),
-  "unclean.leader.election.enable": config(boolean, "false", "unclean.leader.election.enable"),
-} as const;
-
-export type TopicConfigKey = keyof typeof TOPIC_CONFIGS;
-
-type ValueOf<S> = S extends TopicConfigSpec<infer T> ? T : never;
+type ValueOf<S> = S extends TopicConfigSpec<infer T> ? (T extends LongSetting ? number : T) : never;
 
 /** The settings that hold for a topic. Long ones are clamped to 2^53 - 1. */
 export type TopicConfig = {
@@ -125,30 +42,59 @@ const SOURCE_IDS: Readonly<Record<ConfigSource, number>> = {
   default: 5,
 };
 
-const KEYS = (Object.keys(TOPIC_CONFIGS) as TopicConfigKey[]).sort();
-
 /** Kafka's ConfigSource number. */
 export function configSourceId(source: ConfigSource): number {
   return SOURCE_IDS[source];
 }
 
-export function isTopicConfigKey(name: string): name is TopicConfigKey {
-  return Object.hasOwn(TOPIC_CONFIGS, name);
-}
-
-/** The text of a broker's setting as its properties file would have it; null: not set. */
+/** The text of a broker's setting as its properties file has it; null: it was not set. */
 export type BrokerSetting = (key: string) => string | null;
 
+/** What was set while the cluster ran, for all brokers and for this one. */
+interface Dynamic {
+  readonly cluster: ConfigImage;
+  readonly broker: ConfigImage;
+}
+
+const NOTHING: ConfigImage = new Map();
+
 /**
- * The settings of this broker's topics: what a topic was given, over the broker's log.* keys, over
- * Kafka's defaults. Pure; one for the life of the broker.
+ * The settings of topics: what a topic was given, over what was set for this broker and for all of them,
+ * over this broker's own log.* keys, over Kafka's defaults. Immutable.
  */
 export class TopicConfigs {
+  readonly #brokerSetting: BrokerSetting;
+  readonly #nodeId: number;
+  readonly #dynamic: Dynamic;
   readonly #defaults: ReadonlyMap<TopicConfigKey, TopicConfigEntry>;
+  /** The last that `under` made: settings of brokers seldom change. */
+  #under: TopicConfigs | null = null;
 
-  /** `brokerSetting` answers for the broker's keys that it has; an unset key is null. */
-  constructor(brokerSetting: BrokerSetting) {
-    this.#defaults = new Map(KEYS.map((name) => [name, defaultEntry(name, brokerSetting)]));
+  /** `brokerSetting` answers for what is set in this broker's properties. */
+  constructor(
+    brokerSetting: BrokerSetting,
+    nodeId = -1,
+    dynamic: Dynamic = { cluster: NOTHING, broker: NOTHING },
+  ) {
+    this.#brokerSetting = brokerSetting;
+    this.#nodeId = nodeId;
+    this.#dynamic = dynamic;
+    this.#defaults = new Map(
+      TOPIC_CONFIG_KEYS.map((name) => [name, inherited(name, brokerSetting, dynamic)]),
+    );
+  }
+
+  /** The same with what the image has for brokers. */
+  under(image: MetadataImage): TopicConfigs {
+    const dynamic = {
+      cluster: clusterOverrides(image),
+      broker: brokerOverrides(image, this.#nodeId),
+    };
+    const known = this.#under ?? this;
+    const { cluster, broker } = known.#dynamic;
+    if (cluster === dynamic.cluster && broker === dynamic.broker) return known;
+    this.#under = new TopicConfigs(this.#brokerSetting, this.#nodeId, dynamic);
+    return this.#under;
   }
 
   /** Why a topic may not have these settings, in Kafka's words; null when it may. */
@@ -166,10 +112,11 @@ export class TopicConfigs {
 
   /** The settings that hold. Throws ConfigValueError when `problem` has one. */
   effective(overrides: ReadonlyMap<string, string>): TopicConfig {
-    const values = KEYS.map((name) => {
+    const values = TOPIC_CONFIG_KEYS.map((name) => {
       const text = overrides.get(name) ?? this.#defaults.get(name)?.value ?? "";
       const type: ConfigType<unknown> = TOPIC_CONFIGS[name].type;
-      return [name, type.parse(name, text)] as const;
+      const value = type.parse(name, text);
+      return [name, type.kind === "long" ? (value as LongSetting).value : value] as const;
     });
     return Object.fromEntries(values) as unknown as TopicConfig; // Made of the table's own keys.
   }
@@ -181,6 +128,43 @@ export class TopicConfigs {
       return value === undefined ? entry : { name: entry.name, value, source: "topic" };
     });
   }
+}
+
+/** What a topic has that was given nothing: the first key of the broker that is set counts. */
+function inherited(
+  name: TopicConfigKey,
+  brokerSetting: BrokerSetting,
+  dynamic: Dynamic,
+): TopicConfigEntry {
+  const { defaultText, synonyms, type }: TopicConfigSpec<unknown> = TOPIC_CONFIGS[name];
+  for (const synonym of synonyms) {
+    const [key, factor] = typeof synonym === "string" ? [synonym, 1] : synonym;
+    const found = lookUp(key, brokerSetting, dynamic);
+    if (found === null) continue;
+    // A negative time means for ever, in whatever unit.
+    const value =
+      factor === 1
+        ? type.format(type.parse(name, found.text))
+        : String(Number(found.text) < 0 ? -1 : Number(found.text) * factor);
+    return { name, value, source: found.source };
+  }
+  return { name, value: defaultText, source: "default" };
+}
+
+function lookUp(
+  key: string,
+  brokerSetting: BrokerSetting,
+  { broker, cluster }: Dynamic,
+): { readonly text: string; readonly source: ConfigSource } | null {
+  const layers = [
+    ["dynamicBroker", broker.get(key)],
+    ["dynamicDefault", cluster.get(key)],
+    ["staticBroker", brokerSetting(key)],
+  ] as const;
+  for (const [source, text] of layers) {
+    if (text !== undefined && text !== null) return { text, source };
+  }
+  return null;
 }
 
 /** What a topic's settings say to its logs. */
@@ -232,27 +216,6 @@ function unlessNegative(value: number): number {
 
 function unlessUnbounded(value: number): number {
   return value === Number.MAX_SAFE_INTEGER ? Infinity : value;
-}
-
-function config<T>(
-  type: ConfigType<T>,
-  defaultText: string,
-  ...synonyms: readonly Synonym[]
-): TopicConfigSpec<T> {
-  return { type, defaultText, synonyms };
-}
-
-function defaultEntry(name: TopicConfigKey, brokerSetting: BrokerSetting): TopicConfigEntry {
-  const { defaultText, synonyms } = TOPIC_CONFIGS[name];
-  for (const synonym of synonyms) {
-    const [key, factor] = typeof synonym === "string" ? [synonym, 1] : synonym;
-    const text = brokerSetting(key);
-    if (text === null) continue;
-    // A negative time means for ever, in whatever unit.
-    const value = factor === 1 ? text : String(Number(text) < 0 ? -1 : Number(text) * factor);
-    return { name, value, source: value === defaultText ? "default" : "staticBroker" };
-  }
-  return { name, value: defaultText, source: "default" };
 }
 
 /** What no single value shows. */
