@@ -23,6 +23,7 @@ export type PartitionLog = Pick<
   | "leaderEpochAt"
   | "logEndOffset"
   | "logStartOffset"
+  | "producerEntries"
   | "read"
   | "safeEndOffset"
   | "setListener"

@@ -102,7 +102,7 @@ class NodeBroker implements Broker {
   }
 
   async #open(): Promise<void> {
-    const { clock, logger, offload, random } = this.#ports;
+    const { clock, disk, logger, offload, random } = this.#ports;
     const timers = new TimerQueue(clock);
     this.#onClose(() => timers.close());
     const logs = await this.#openLogs(timers);
@@ -137,6 +137,7 @@ class NodeBroker implements Broker {
     const handlers = createHandlers(
       {
         ...{ fetchSessions, replicas, metadata, coordinator, clock, offload, logger, clusterId },
+        ...{ logs, disk },
         greatestProducerId: () => greatestProducerId(logs),
       },
       this.#config,

@@ -1,8 +1,11 @@
 import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Offload } from "../base/offload.ts";
 import { ClientBatches } from "../replica/client-batches.ts";
 import type { ReplicaManager } from "../replica/manager.ts";
+import type { LogManager } from "../storage/log-manager.ts";
+import { adminHandlers } from "./admin-handlers.ts";
 import type { ApiHandler } from "./api-handler.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import type { GroupCoordinator } from "./coordinator/group-coordinator.ts";
@@ -31,6 +34,7 @@ import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
 import { leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
 import { ProducerIds } from "./metadata/producer-ids.ts";
+import { finalizedLevels } from "./metadata/update-features.ts";
 
 export interface HandlerDependencies {
   /** Of all that the logs of this node know, or -1. */
@@ -39,6 +43,8 @@ export interface HandlerDependencies {
   readonly fetchSessions: FetchSessions;
   readonly metadata: MetadataManager;
   readonly coordinator: GroupCoordinator;
+  readonly logs: LogManager;
+  readonly disk: Disk;
   readonly clock: Clock;
   readonly offload: Offload;
   readonly logger: Logger;
@@ -54,12 +60,16 @@ export function createHandlers(
     ...dataHandlers(dependencies, config),
     ...groupHandlers(dependencies),
     ...metadataHandlers(dependencies, config),
+    ...adminHandlers(dependencies, config),
   ];
   const { metadata, clusterId } = dependencies;
   const versions = apiVersionsHandler({
     handlers,
     supportedFeatures: SUPPORTED_FEATURES,
-    finalizedFeatures: () => ({ epoch: metadata.image.offset, levels: metadata.image.features }),
+    finalizedFeatures: () => ({
+      epoch: metadata.image.offset,
+      levels: finalizedLevels(metadata.image),
+    }),
     clusterId,
     nodeId: config["node.id"],
   });

@@ -27,6 +27,7 @@ import type {
   PartitionId,
 } from "./log-manager-options.ts";
 import { placeNewLog } from "./log-placement.ts";
+import { type StoredLog, storedLogsOf } from "./stored-logs.ts";
 import { TailCache } from "./tail-cache.ts";
 import { recoverUnopened } from "./unopened-logs.ts";
 import { Turns } from "./turns.ts";
@@ -38,6 +39,7 @@ export type {
   LogManagerOptions,
   PartitionId,
 } from "./log-manager-options.ts";
+export type { StoredLog } from "./stored-logs.ts";
 
 type HighWatermarkSource = (topic: string, partitionIndex: number) => number | undefined;
 
@@ -148,6 +150,11 @@ export class LogManager {
       isOnline: false,
     }));
     return [...usable, ...unusable];
+  }
+
+  /** The logs that are open in the directory of that path. */
+  storedLogs(path: string): readonly StoredLog[] {
+    return this.#directories.filter((each) => each.path === path).flatMap(storedLogsOf);
   }
 
   /** Called when a full directory has room again and its logs go on: what could not be opened may be now. */

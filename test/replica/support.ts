@@ -26,6 +26,7 @@ import type {
   LogReadResult,
   TimestampedOffset,
 } from "../../src/storage/log.ts";
+import type { ProducerSnapshotEntry } from "../../src/storage/producer-snapshot.ts";
 import type { AbortedTransaction } from "../../src/storage/txn-index.ts";
 import { DEFAULT_LOG_CONFIG } from "../../src/storage/log-config.ts";
 import { NO_OFFLOAD } from "../server/handlers/support.ts";
@@ -100,6 +101,7 @@ export class FakeLog implements PartitionLog {
   readonly batches: Buffer[] = [];
   unstableOffset: number | null = null;
   aborted: AbortedTransaction[] = [];
+  producers: ProducerSnapshotEntry[] = [];
   /** Advancing the log's start waits for this. */
   startGate: Promise<void> = Promise.resolve();
   #listener: LogListener | null = null;
@@ -191,6 +193,10 @@ export class FakeLog implements PartitionLog {
 
   get latestLeaderEpoch(): number {
     return this.batches.reduce((epoch, each) => Math.max(epoch, batchLeaderEpoch(each)), -1);
+  }
+
+  producerEntries(): readonly ProducerSnapshotEntry[] {
+    return this.producers;
   }
 
   firstUnstableOffset(): number | null {

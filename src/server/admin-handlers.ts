@@ -1,0 +1,37 @@
+import { must } from "../base/assert.ts";
+import type { ApiHandler } from "./api-handler.ts";
+import type { BrokerConfig } from "./config-keys.ts";
+import type { HandlerDependencies } from "./handlers.ts";
+import { offsetForLeaderEpochHandler } from "./handlers/23-offset-for-leader-epoch.ts";
+import { describeLogDirsHandler } from "./handlers/35-describe-log-dirs.ts";
+import { createPartitionsHandler } from "./handlers/37-create-partitions.ts";
+import { electLeadersHandler } from "./handlers/43-elect-leaders.ts";
+import { describeQuorumHandler } from "./handlers/55-describe-quorum.ts";
+import { updateFeaturesHandler } from "./handlers/57-update-features.ts";
+import { describeClusterHandler } from "./handlers/60-describe-cluster.ts";
+import { describeProducersHandler } from "./handlers/61-describe-producers.ts";
+import { describeTopicPartitionsHandler } from "./handlers/75-describe-topic-partitions.ts";
+
+/** max.request.partition.size.limit. */
+const MAX_PARTITIONS_OF_A_REQUEST = 2000;
+
+/** What administrators ask of a cluster and its nodes, besides topics, settings and groups. */
+export function adminHandlers(
+  { replicas, metadata, logs, disk, clock, clusterId }: HandlerDependencies,
+  config: BrokerConfig,
+): readonly ApiHandler[] {
+  const nodeId = config["node.id"];
+  // The metadata log lies in the first.
+  const directoryId = must(logs.directories[0]?.directoryId, "the first directory is usable");
+  return [
+    offsetForLeaderEpochHandler({ replicas }),
+    describeLogDirsHandler({ logs, disk }),
+    createPartitionsHandler({ metadata }),
+    electLeadersHandler({ metadata }),
+    describeQuorumHandler({ metadata, clock, nodeId, directoryId }),
+    updateFeaturesHandler({ metadata }),
+    describeClusterHandler({ metadata, clusterId, nodeId }),
+    describeProducersHandler({ replicas }),
+    describeTopicPartitionsHandler({ metadata, maxPartitions: MAX_PARTITIONS_OF_A_REQUEST }),
+  ];
+}
