@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
+import { environmentSettings } from "./config-environment.ts";
 import { ConfigError } from "./config-error.ts";
+import { configurationHelp } from "./config-page.ts";
 import {
   EMBEDDED_SETTINGS,
   type LoadedConfig,
@@ -19,14 +21,22 @@ export type CommandLine =
   | { readonly kind: "run"; readonly loaded: LoadedConfig; readonly version: string };
 
 const USAGE = `usage: broker [FILE.properties] [--override KEY=VALUE]... [--help] [--version]
+       broker --help-config [TEXT]
 
 Runs one node. FILE.properties has Kafka's own settings; without one: node 1, data under ./data, clients at
-127.0.0.1:9092. --override goes before the file and may be given more than once.
+127.0.0.1:9092. KAFKA_LOG_DIRS and the like in the environment go before the file, and --override, which may
+be given more than once, before both. --help-config lists every setting, or those whose line has TEXT.
 
 exit codes: 0 stopped, 1 could not go on (port in use, directory locked), 2 wrong usage, 78 bad configuration`;
 
-/** Reads the arguments, and the file that they name. Never throws for what a user can get wrong. */
-export function readCommandLine(args: readonly string[]): CommandLine {
+/**
+ * Reads the arguments, the file that they name, and the environment. Never throws for what a user can
+ * get wrong.
+ */
+export function readCommandLine(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): CommandLine {
   let parsed;
   try {
     parsed = parseArgs({
@@ -35,6 +45,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
       options: {
         override: { type: "string", multiple: true },
         help: { type: "boolean", short: "h" },
+        "help-config": { type: "boolean" },
         version: { type: "boolean", short: "v" },
       },
     });
@@ -43,16 +54,15 @@ export function readCommandLine(args: readonly string[]): CommandLine {
     return wrongUsage(error.message.split(". To specify")[0] ?? error.message);
   }
   const { values, positionals } = parsed;
-  if (values.help === true) return { kind: "exit", code: EXIT_CODES.clean, text: USAGE };
-  if (values.version === true) {
-    return { kind: "exit", code: EXIT_CODES.clean, text: `holdfast ${packageVersion()}` };
-  }
+  const text = answerOf(values, positionals);
+  if (text !== null) return { kind: "exit", code: EXIT_CODES.clean, text };
   if (positionals.length > 1) return wrongUsage(`one file at most, not ${positionals.join(" ")}`);
   const overrides = (values.override ?? []).map(overrideOf);
   const bad = overrides.find((override) => typeof override === "string");
   if (bad !== undefined) return wrongUsage(bad);
   try {
-    return load(positionals[0], overrides as Setting[]); // No text is left among them.
+    const own = [...environmentSettings(environment), ...(overrides as Setting[])]; // No text is left.
+    return load(positionals[0], own);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return {
@@ -63,11 +73,21 @@ export function readCommandLine(args: readonly string[]): CommandLine {
   }
 }
 
-function load(path: string | undefined, overrides: readonly Setting[]): CommandLine {
+/** What is asked for instead of a run; null: a run. */
+function answerOf(
+  values: { readonly help?: boolean; readonly version?: boolean; readonly "help-config"?: boolean },
+  positionals: readonly string[],
+): string | null {
+  if (values.help === true) return USAGE;
+  if (values.version === true) return `holdfast ${packageVersion()}`;
+  return values["help-config"] === true ? configurationHelp(positionals.join(" ")) : null;
+}
+
+function load(path: string | undefined, own: readonly Setting[]): CommandLine {
   const settings = path === undefined ? EMBEDDED_SETTINGS : readSettingsFile(path);
   return {
     kind: "run",
-    loaded: resolveConfig([...settings, ...overrides], hostname()),
+    loaded: resolveConfig([...settings, ...own], hostname()),
     version: packageVersion(),
   };
 }

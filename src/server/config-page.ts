@@ -74,17 +74,24 @@ ${Object.entries(REFUSED_KEYS).filter(isPublic).map(row).join("\n")}
 `;
 }
 
-/** What --help-config prints: the keys whose line has the text. */
+/** What --help-config prints: the keys, the broker's and then the topics', whose lines have the text. */
 export function configurationHelp(text = ""): string {
-  const lines = [...allKeys()]
-    .filter(isPublic)
-    .map(([key, { type, doc, ...spec }]) => {
-      const value = spec.defaultText ?? "none";
-      const changeable = spec.updateMode === "read-only" ? "" : `, ${spec.updateMode}`;
-      return `${key}\n    ${type.kind}, default ${value === "" ? "empty" : value}${changeable}: ${doc}`;
-    })
-    .filter((line) => line.includes(text));
-  return lines.length === 0 ? `no setting has "${text}" in its line` : lines.join("\n");
+  const broker = [...allKeys()].filter(isPublic).map(([key, { updateMode, ...spec }]) => {
+    return help(key, spec, updateMode === "read-only" ? "" : `, ${updateMode}`);
+  });
+  const topics = TOPIC_CONFIG_KEYS.map((key) => help(key, TOPIC_CONFIGS[key], ", of a topic"));
+  const found = [...broker, ...topics].filter((lines) => lines.includes(text));
+  return found.length === 0 ? `no setting has "${text}" in its lines` : found.join("\n");
+}
+
+function help(
+  key: string,
+  spec: Pick<ConfigSpec<never>, "type" | "defaultText" | "doc">,
+  remark: string,
+): string {
+  const { type, defaultText, doc } = spec;
+  const value = defaultText === "" ? "empty" : (defaultText ?? "none");
+  return `${key}\n    ${type.kind}, default ${value}${remark}: ${doc}`;
 }
 
 function isPublic([, spec]: [string, ConfigSpec<unknown>]): boolean {

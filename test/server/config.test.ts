@@ -2,6 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { type CommandLine, readCommandLine } from "../../src/server/config-command-line.ts";
+import { environmentSettings } from "../../src/server/config-environment.ts";
 import { ConfigError } from "../../src/server/config-error.ts";
 import { KEYS_WITHOUT_EFFECT } from "../../src/server/config-kafka-keys.ts";
 import { allKeys, CONFIG_KEYS } from "../../src/server/config-keys.ts";
@@ -10,6 +12,7 @@ import { REFUSED_KEYS } from "../../src/server/config-refused-keys.ts";
 import {
   EMBEDDED_SETTINGS,
   listenersOf,
+  type LoadedConfig,
   readSettingsFile,
   resolveConfig,
   type Setting,
@@ -175,6 +178,75 @@ describe("values", () => {
     expect(messageOf(() => resolveConfig(fromFile("broker.id=6\nnode.id=5")))).toMatch(
       /^node\.id=5 \(.*:2\) and broker\.id=6 \(.*:1\) name the same node/,
     );
+  });
+});
+
+describe("the environment, by the rule of Kafka's docker image", () => {
+  test.each([
+    ["KAFKA_LOG_DIRS", "log.dirs"],
+    ["KAFKA_NODE_ID", "node.id"],
+    ["KAFKA_A__B_C___D", "a_b.c-d"],
+    ["KAFKA_HOLDFAST_DISK_PAGE_CACHE", "holdfast.disk.page.cache"],
+  ])("%s is %s", (name, key) => {
+    expect(environmentSettings({ [name]: " x " })).toEqual([{ key, value: "x", where: name }]);
+  });
+
+  test("has variables that are no settings", () => {
+    const environment = {
+      KAFKA_OPTS: "-x",
+      KAFKA_HEAP_OPTS: "-y",
+      PATH: "/",
+      kafka_log_dirs: "/x",
+    };
+    expect(environmentSettings(environment)).toEqual([]);
+  });
+
+  test("goes before the file, and --override before both", () => {
+    const environment = { KAFKA_NUM_PARTITIONS: "2", KAFKA_MESSAGE_MAX_BYTES: "2000" };
+    const args = ["--override", "num.partitions=3", "config/server.properties"];
+    const command = readCommandLine(args, environment);
+    const { config } = loadedBy(command);
+    expect(config["num.partitions"]).toBe(3);
+    expect(config["message.max.bytes"]).toBe(2000);
+    expect(config["listeners"]).toEqual(["PLAINTEXT://:9092"]);
+    const [without] = [readCommandLine(["config/server.properties"], environment)];
+    expect(loadedBy(without).config["num.partitions"]).toBe(2);
+  });
+
+  test("is named when it is wrong, and when it is not known", () => {
+    expect(readCommandLine([], { KAFKA_NUM_PARTITIONS: "x" })).toEqual({
+      kind: "exit",
+      code: 78,
+      text:
+        "broker: bad configuration: num.partitions=x (KAFKA_NUM_PARTITIONS): must be a whole number " +
+        "from 1 to 2147483647",
+    });
+    expect(loadedBy(readCommandLine([], { KAFKA_LOG_DIRZ: "x" })).notices).toEqual([
+      {
+        level: "warn",
+        message:
+          "log.dirz (KAFKA_LOG_DIRZ) is not a setting that this broker knows; did you mean log.dir?",
+      },
+    ]);
+  });
+});
+
+describe("--help-config", () => {
+  test("tells of every setting that is not internal", () => {
+    const text = helpOf([]);
+    for (const [key, { isInternal }] of allKeys()) {
+      expect(new RegExp(`^${key.replaceAll(".", "\\.")}$`, "m").test(text)).toBe(!isInternal);
+    }
+  });
+
+  test("or of those whose line has a text", () => {
+    expect(helpOf(["log.flush.interval.messages"])).toBe(
+      "log.flush.interval.messages\n" +
+        "    long, default 9223372036854775807, cluster-wide: Sync after so many records. 1: every " +
+        "acknowledgement waits for the disk.",
+    );
+    expect(helpOf(["flush.ms"])).toContain("long, default 9223372036854775807, of a topic: Sync");
+    expect(helpOf(["banana"])).toBe('no setting has "banana" in its lines');
   });
 });
 
@@ -414,6 +486,17 @@ describe("listeners", () => {
     expect(listener).toMatchObject({ port: 0, advertisedHost: "localhost", advertisedPort: 0 });
   });
 });
+
+function loadedBy(command: CommandLine): LoadedConfig {
+  if (command.kind !== "run") throw new Error(command.text);
+  return command.loaded;
+}
+
+function helpOf(args: readonly string[]): string {
+  const command = readCommandLine(["--help-config", ...args], {});
+  expect(command).toMatchObject({ kind: "exit", code: 0 });
+  return command.kind === "exit" ? command.text : "";
+}
 
 /** The settings of a file with this text. */
 function fromFile(text: string): readonly Setting[] {
