@@ -86,7 +86,7 @@ export function configurationHelp(text = ""): string {
 
 function help(
   key: string,
-  spec: Pick<ConfigSpec<never>, "type" | "defaultText" | "doc">,
+  spec: Pick<ConfigSpec<unknown>, "type" | "defaultText" | "doc">,
   remark: string,
 ): string {
   const { type, defaultText, doc } = spec;
