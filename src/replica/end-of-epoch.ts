@@ -6,6 +6,8 @@ export interface EndOfEpoch {
   readonly endOffset: number;
 }
 
+export const UNKNOWN_END: EndOfEpoch = { leaderEpoch: -1, endOffset: -1 };
+
 /**
  * Kafka's answer to OffsetForLeaderEpoch (KIP-101, KIP-279, KIP-320). The log knows the epochs that wrote
  * something. The epoch that leads now counts from its beginning, as a consumer that looked up the log's
@@ -22,11 +24,10 @@ export function endOfEpoch(
   },
   epoch: number,
 ): EndOfEpoch {
+  if (epoch < 0 || epoch > leaderEpoch) return UNKNOWN_END;
   if (epoch === leaderEpoch) return { leaderEpoch, endOffset: logEndOffset };
   const { latestLeaderEpoch } = log;
-  if (epoch <= latestLeaderEpoch || epoch > leaderEpoch || epoch < 0) {
-    return log.endOffsetForEpoch(epoch);
-  }
+  if (epoch <= latestLeaderEpoch) return log.endOffsetForEpoch(epoch);
   // Between the last that wrote and the one that leads: it ended where that one did.
   return {
     leaderEpoch: latestLeaderEpoch === -1 ? epoch : latestLeaderEpoch,

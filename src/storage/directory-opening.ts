@@ -1,6 +1,7 @@
 import { must } from "../base/assert.ts";
 import { type Random, randomUuid } from "../base/random.ts";
 import { asDirectoryError, DirectoryError } from "./directory-error.ts";
+import { withoutSlash } from "./file-names.ts";
 import type { Limiter } from "./limiter.ts";
 import { LogDirectory, type LogDirectoryDependencies } from "./log-directory.ts";
 
@@ -34,7 +35,8 @@ export async function openDirectories(
 ): Promise<OpenedDirectories> {
   const locked: LogDirectory[] = [];
   const unusable: UnusableDirectory[] = [];
-  const first = must(options.logDirs[0], "there is a log directory");
+  const logDirs = options.logDirs.map(withoutSlash);
+  const first = must(logDirs[0], "there is a log directory");
   /** Runs one step of a directory's opening; false: the directory cannot be used. */
   const attempt = async (path: string, step: () => Promise<void>): Promise<boolean> => {
     try {
@@ -54,7 +56,7 @@ export async function openDirectories(
     }
   };
   try {
-    for (const path of options.logDirs) {
+    for (const path of logDirs) {
       await attempt(path, async () => {
         locked.push(await LogDirectory.open(dependencies, path));
       });

@@ -32,6 +32,11 @@ export function parentDirectory(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
+/** The directory's path without a slash at its end. */
+export function withoutSlash(path: string): string {
+  return path.length > 1 ? path.replace(/\/+$/, "") : path;
+}
+
 export function partitionDirectoryName(topic: string, partitionIndex: number): string {
   return `${topic}-${partitionIndex}`;
 }

@@ -39,7 +39,6 @@ export type {
   LogManagerOptions,
   PartitionId,
 } from "./log-manager-options.ts";
-export type { StoredLog } from "./stored-logs.ts";
 
 type HighWatermarkSource = (topic: string, partitionIndex: number) => number | undefined;
 
@@ -131,8 +130,7 @@ export class LogManager {
     options: LogManagerOptions,
   ): Promise<LogManager> {
     const limiter = new Limiter(MAX_CONCURRENT_LOGS);
-    const logDirs = options.logDirs.map(withoutSlash);
-    const opened = await openDirectories({ ...dependencies, limiter }, { ...options, logDirs });
+    const opened = await openDirectories({ ...dependencies, limiter }, options);
     const manager = new LogManager(dependencies, options, opened, limiter);
     manager.#start();
     return manager;
@@ -496,8 +494,4 @@ function offline(directory: LogDirectory): KafkaError {
     "KAFKA_STORAGE_ERROR",
     `log directory ${directory.path} cannot be used: ${reason}`,
   );
-}
-
-function withoutSlash(path: string): string {
-  return path.length > 1 ? path.replace(/\/+$/, "") : path;
 }

@@ -1,7 +1,7 @@
 import { APIS } from "../../protocol/apis.ts";
 import { errorCode } from "../../protocol/errors.ts";
 import type { OffsetForLeaderEpochResponse } from "../../protocol/messages/23-offset-for-leader-epoch.ts";
-import { type EndOfEpoch, endOfEpoch } from "../../replica/end-of-epoch.ts";
+import { endOfEpoch, UNKNOWN_END } from "../../replica/end-of-epoch.ts";
 import type { ReplicaManager } from "../../replica/manager.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 
@@ -10,8 +10,6 @@ import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 // whatever it claims. 4 is flexible.
 
 type PartitionAnswer = OffsetForLeaderEpochResponse["topics"][number]["partitions"][number];
-
-const UNKNOWN: EndOfEpoch = { leaderEpoch: -1, endOffset: -1 };
 
 export function offsetForLeaderEpochHandler({
   replicas,
@@ -32,7 +30,7 @@ export function offsetForLeaderEpochHandler({
             typeof found === "string" ? found : found.refusal(wanted.currentLeaderEpoch);
           const end =
             typeof found === "string" || refusal !== null
-              ? UNKNOWN
+              ? UNKNOWN_END
               : endOfEpoch(found, wanted.leaderEpoch);
           return {
             partition: wanted.partition,

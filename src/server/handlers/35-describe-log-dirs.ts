@@ -6,7 +6,8 @@ import type {
   DescribeLogDirsRequest,
   DescribeLogDirsResponse,
 } from "../../protocol/messages/35-describe-log-dirs.ts";
-import type { LogManager, StoredLog } from "../../storage/log-manager.ts";
+import type { LogManager } from "../../storage/log-manager.ts";
+import type { StoredLog } from "../../storage/stored-logs.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 
 // DescribeLogDirs, versions 1-5 (KIP-113): what lies in which of this node's log directories. 3 added an

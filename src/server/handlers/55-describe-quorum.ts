@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
-import type { Uuid } from "../../base/ids.ts";
+import { type Uuid, ZERO_UUID } from "../../base/ids.ts";
 import { APIS } from "../../protocol/apis.ts";
 import { errorCode, errorMessage } from "../../protocol/errors.ts";
 import type {
@@ -15,6 +15,8 @@ import { CLUSTER_METADATA_TOPIC } from "../metadata/topic-names.ts";
 
 type Partition = DescribeQuorumResponse["topics"][number]["partitions"][number];
 
+const FIRST_VERSION_WITH_DIRECTORIES = 2;
+
 export interface DescribeQuorumDependencies {
   readonly metadata: Pick<MetadataManager, "quorum">;
   readonly clock: Pick<Clock, "wallMs">;
@@ -27,7 +29,7 @@ export function describeQuorumHandler(
   dependencies: DescribeQuorumDependencies,
 ): TypedApiHandler<typeof APIS.describeQuorum.request, typeof APIS.describeQuorum.response> {
   const { metadata, nodeId } = dependencies;
-  return handlerFor(APIS.describeQuorum, (request) => {
+  return handlerFor(APIS.describeQuorum, (request, { apiVersion }) => {
     const none = { errorCode: errorCode("NONE"), errorMessage: null };
     if (!isOfTheMetadataLog(request)) {
       return { ...none, topics: unknownPartitions(request), nodes: [] };
@@ -36,11 +38,13 @@ export function describeQuorumHandler(
       const partitions = [refused(0, "NOT_LEADER_OR_FOLLOWER")];
       return { ...none, topics: [{ topicName: CLUSTER_METADATA_TOPIC, partitions }], nodes: [] };
     }
-    const partitions = [describe(dependencies)];
+    const hasDirectories = apiVersion >= FIRST_VERSION_WITH_DIRECTORIES;
     return {
       ...none,
-      topics: [{ topicName: CLUSTER_METADATA_TOPIC, partitions }],
-      nodes: [{ nodeId, listeners: [] }],
+      topics: [
+        { topicName: CLUSTER_METADATA_TOPIC, partitions: [describe(dependencies, hasDirectories)] },
+      ],
+      nodes: hasDirectories ? [{ nodeId, listeners: [] }] : [],
     };
   });
 }
@@ -51,7 +55,7 @@ function describe({ metadata, clock, nodeId, directoryId }: DescribeQuorumDepend
   const nowMs = clock.wallMs();
   const voter = {
     replicaId: nodeId,
-    replicaDirectoryId: directoryId,
+    replicaDirectoryId: hasDirectories ? directoryId : ZERO_UUID,
     logEndOffset,
     lastFetchTimestamp: nowMs,
     lastCaughtUpTimestamp: nowMs,
