@@ -49,7 +49,10 @@ export function describeQuorumHandler(
   });
 }
 
-function describe({ metadata, clock, nodeId, directoryId }: DescribeQuorumDependencies): Partition {
+function describe(
+  { metadata, clock, nodeId, directoryId }: DescribeQuorumDependencies,
+  hasDirectories: boolean,
+): Partition {
   const { leaderEpoch, logEndOffset, highWatermark } = metadata.quorum;
   // A leader has its own log as it is now.
   const nowMs = clock.wallMs();

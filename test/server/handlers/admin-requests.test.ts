@@ -46,7 +46,7 @@ describe("ElectLeaders", () => {
       },
     });
     const topicPartitions = [{ topic: "x", partitions: [0, 1] }];
-    const request = { topicPartitions, timeoutMs: 1, ...(version > 0 ? { electionType } : {}) };
+    const request = { topicPartitions, timeoutMs: 1, electionType };
     const answer = await call(handler, new FakeContext(version), request);
     return { commands, answer: answer as ElectLeadersResponse };
   }
@@ -88,14 +88,7 @@ describe("UpdateFeatures", () => {
       },
     });
     const answer = await call(handler, new FakeContext(version), {
-      featureUpdates: [
-        {
-          feature: "f",
-          maxVersionLevel: 3,
-          ...(version === 0 ? { allowDowngrade: false } : {}),
-          ...update,
-        },
-      ],
+      featureUpdates: [{ feature: "f", maxVersionLevel: 3, allowDowngrade: false, ...update }],
     });
     return { updates, answer: answer as UpdateFeaturesResponse };
   }
