@@ -10,6 +10,11 @@ const SCRATCH_BYTES = 64 * 1024;
 const sharedScratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 const noPool = new BufferPool({ maxFreeBytes: 0 });
 
+/** A frame above this must be admitted: before that nobody can make us hold more. */
+export const SMALL_FRAME_BYTES = 32 * 1024;
+/** The API key and its version, which every request begins with. */
+const HEAD_BYTES = 4;
+
 /** A frame gets its place at once if it is not larger than so many times what has come of it. */
 const MAX_AHEAD_FACTOR = 16;
 const MIN_PLACE_BYTES = 1024;
@@ -22,6 +27,7 @@ const MIN_PLACE_BYTES = 1024;
 export class FrameDecoder {
   readonly #maxFrameBytes: number;
   readonly #pool: BufferPool;
+  readonly #admitsLarge: (head: Buffer) => boolean;
   /** Bytes of a size prefix that is not complete yet. */
   readonly #prefix = Buffer.alloc(FRAME_SIZE_BYTES);
   #prefixBytes = 0;
@@ -31,10 +37,18 @@ export class FrameDecoder {
   #place: Buffer | null = null;
   #placedBytes = 0;
 
-  /** Frames are from the pool: whoever is done with one may release it. */
-  constructor(maxFrameBytes: number, pool: BufferPool = noPool) {
+  /**
+   * Frames are from the pool: whoever is done with one may release it. `admitsLarge` is asked by its
+   * first bytes whether a frame may have more than SMALL_FRAME_BYTES; default: any may.
+   */
+  constructor(
+    maxFrameBytes: number,
+    pool: BufferPool = noPool,
+    admitsLarge: (head: Buffer) => boolean = () => true,
+  ) {
     this.#maxFrameBytes = maxFrameBytes;
     this.#pool = pool;
+    this.#admitsLarge = admitsLarge;
   }
 
   /** Bytes held of a frame that is not complete yet. */
@@ -55,7 +69,7 @@ export class FrameDecoder {
   /**
    * So many bytes were read into `target`. Returns the frames that they complete, without their size
    * prefix. Throws ProtocolError when a size is negative or above the limit, before anything of the
-   * frame is kept; the stream is lost then.
+   * frame is kept, and when a large frame is not admitted; the stream is lost then.
    */
   received(byteCount: number): Buffer[] {
     const frames: Buffer[] = [];
@@ -99,6 +113,7 @@ export class FrameDecoder {
     while (this.#frameBytes !== null) {
       const frameBytes = this.#frameBytes;
       const end = position + frameBytes;
+      this.#admit(bytes.subarray(position, end), frameBytes);
       if (end > bytes.length) {
         this.#keep(bytes.subarray(position), frameBytes);
         return;
@@ -132,6 +147,7 @@ export class FrameDecoder {
   #completeOrGrow(frames: Buffer[]): void {
     const place = this.#place;
     if (place === null || this.#frameBytes === null || this.#placedBytes < place.length) return;
+    this.#admit(place, this.#frameBytes);
     this.#place = null;
     if (place.length === this.#frameBytes) {
       this.#frameBytes = null;
@@ -140,6 +156,15 @@ export class FrameDecoder {
     }
     this.#keep(place, this.#frameBytes);
     this.#pool.release(place);
+  }
+
+  #admit(head: Buffer, frameBytes: number): void {
+    if (frameBytes <= SMALL_FRAME_BYTES || head.length < HEAD_BYTES) return;
+    if (this.#admitsLarge(head)) return;
+    throw new ProtocolError(
+      "too-large",
+      `a frame of ${frameBytes} bytes that is no request; at most ${SMALL_FRAME_BYTES} are taken then`,
+    );
   }
 
   #checkedSize(size: number): number {

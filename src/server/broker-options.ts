@@ -1,9 +1,15 @@
 import type { LogManagerOptions } from "../storage/log-manager.ts";
+import {
+  listenerKey,
+  type ListenerLimitKey,
+  parseIpOverrides,
+} from "./config-connection-limits.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import { listenersOf } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
 import type { MetadataManagerOptions } from "./metadata/metadata-manager.ts";
 import { TopicConfigs } from "./metadata/topic-configs.ts";
+import type { ConnectionLimits } from "./net/connection-limits.ts";
 import type { ListenersOptions } from "./net/listeners.ts";
 
 // The only place that knows both Kafka's keys and what the parts call them.
@@ -49,14 +55,43 @@ export function groupOptionsOf(config: BrokerConfig): GroupCoordinatorOptions {
   };
 }
 
-export function listenersOptionsOf(config: BrokerConfig): ListenersOptions {
+export function listenersOptionsOf(
+  config: BrokerConfig,
+  maxOpenFiles = Infinity,
+): ListenersOptions {
   return {
     listeners: listenersOf(config),
+    limits: connectionLimitsOf(config, maxOpenFiles),
     maxRequestBytes: config["socket.request.max.bytes"],
-    maxConnections: config["max.connections"],
-    maxConnectionsPerIp: config["max.connections.per.ip"],
     maxIdleMs: config["connections.max.idle.ms"].value,
     maxQueuedRequestBytes: config["queued.max.request.bytes"].value,
+  };
+}
+
+/** Connections may take half of the files that the process may open: logs need theirs. */
+const CONNECTIONS_SHARE = 1 / 2;
+
+/** Reads the settings at each use, as they can change. */
+function connectionLimitsOf(config: BrokerConfig, maxOpenFiles: number): ConnectionLimits {
+  const ownLimit = (listenerName: string, key: ListenerLimitKey): number =>
+    Number(config.given.get(listenerKey(listenerName, key)) ?? Infinity);
+  return {
+    get maxConnections() {
+      return Math.min(config["max.connections"], Math.floor(maxOpenFiles * CONNECTIONS_SHARE));
+    },
+    get maxConnectionsPerIp() {
+      return config["max.connections.per.ip"];
+    },
+    get maxConnectionsPerIpOverrides() {
+      return parseIpOverrides(config["max.connections.per.ip.overrides"]);
+    },
+    get maxCreationRate() {
+      return config["max.connection.creation.rate"];
+    },
+    ofListener: (name) => ({
+      maxConnections: ownLimit(name, "max.connections"),
+      maxCreationRate: ownLimit(name, "max.connection.creation.rate"),
+    }),
   };
 }
 

@@ -42,9 +42,6 @@ export interface BrokerLimits {
   readonly maxOpenFiles?: number;
 }
 
-/** max.incremental.fetch.session.cache.slots of Kafka. */
-const FETCH_SESSION_SLOTS = 1000;
-
 /** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
 const DRAIN_TIMEOUT_MS = 1_000;
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -73,7 +70,7 @@ class NodeBroker implements Broker {
     this.#ports = ports;
     this.#config = config;
     this.#limits = limits;
-    this.#listeners = new Listeners(ports, listenersOptionsOf(config));
+    this.#listeners = new Listeners(ports, listenersOptionsOf(config, limits.maxOpenFiles));
   }
 
   get listeners(): readonly BoundListener[] {
@@ -112,7 +109,7 @@ class NodeBroker implements Broker {
     // A stop, from below: no new requests; groups answer what they have parked; appends get their
     // acknowledgements; only then do partitions refuse, and whoever is left is cut off.
     this.#onClose(() => this.#listeners.close(CLOSE_TIMEOUT_MS));
-    const replicas = new ReplicaManager({ clock, logger, logs });
+    const replicas = new ReplicaManager({ clock, logger, logs, memory: this.#listeners.budget });
     this.#onClose(() => replicas.close());
     this.#onClose(() => this.#listeners.drained(DRAIN_TIMEOUT_MS));
     const coordinator = new GroupCoordinator(
@@ -132,7 +129,7 @@ class NodeBroker implements Broker {
     await this.#register({ logs, replicas, metadata, coordinator });
     const fetchSessions = new FetchSessions(
       { clock, random: random.fork("fetch sessions") },
-      { maxSessions: () => FETCH_SESSION_SLOTS },
+      { maxSessions: () => this.#config["max.incremental.fetch.session.cache.slots"] },
     );
     const handlers = createHandlers(
       {

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { parseIpOverrides } from "./config-connection-limits.ts";
 import { ConfigError } from "./config-error.ts";
 import { type BrokerValues, CONFIG_KEYS, type ConfigKey } from "./config-keys.ts";
 import type { Setting } from "./config-properties.ts";
@@ -23,6 +24,7 @@ export function refuseContradictions(values: BrokerValues): BrokerValues {
     if (numberOf(values[key]) !== 0) continue;
     throw new ConfigError(`${key}=0: must be 1 or more, or below 0 to keep records for ever`);
   }
+  parseIpOverrides(values["max.connections.per.ip.overrides"]);
   refuseSeveralNodes(values);
   const checked = { ...values, "log.dirs": directoriesOf(values) };
   refuseOtherMetadataDirectory(checked);

@@ -13,6 +13,7 @@ import {
   short,
   string,
 } from "./config-spec.ts";
+import { LONG_MAX_TEXT } from "./config-types.ts";
 
 /**
  * Kafka's keys (4.3) that have no effect here. They are read and told as Kafka does, and the start names
@@ -85,6 +86,15 @@ const REPLICATION = keys("a lone node has no followers", {
   "replica.socket.timeout.ms": int(30000, {}),
   "replication.quota.window.num": int(11, { min: 1 }),
   "replication.quota.window.size.seconds": int(1, { min: 1 }),
+});
+
+/** They are no properties: Kafka has them only as they are set while it runs. */
+const THROTTLES = keys("a lone node has no followers", {
+  "follower.replication.throttled.rate": clusterWide(internal(long(LONG_MAX_TEXT, { min: 0 }))),
+  "leader.replication.throttled.rate": clusterWide(internal(long(LONG_MAX_TEXT, { min: 0 }))),
+  "replica.alter.log.dirs.io.max.bytes.per.second": clusterWide(
+    internal(long(LONG_MAX_TEXT, { min: 0 })),
+  ),
 });
 
 const METADATA_LOG = keys("the metadata log is kept whole", {
@@ -286,9 +296,7 @@ const UNSTABLE = keys("there are no unstable versions here", {
   "unstable.feature.versions.enable": internal(boolean(false)),
 });
 
-const OTHER_TUNING = keys("there is nothing here that it tunes", {
-  "max.connection.creation.rate": clusterWide(int(2147483647, { min: 0 })),
-});
+const OTHER_TUNING = keys("there is nothing here that it tunes", {});
 
 /** By key. */
 export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, ConfigSpec<unknown>>> = {
@@ -296,6 +304,7 @@ export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, ConfigSpec<unknown>>> 
   ...WAITING,
   ...QUORUM,
   ...REPLICATION,
+  ...THROTTLES,
   ...METADATA_LOG,
   ...METRICS,
   ...QUOTAS,

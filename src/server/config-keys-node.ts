@@ -57,13 +57,19 @@ export const LISTENER_KEYS = {
 
 export const CONNECTION_KEYS = {
   "socket.request.max.bytes": int(104857600, { min: 1 }, "The largest request that is read."),
-  "max.connections": unlikeKafka(
-    "2147483647",
-    clusterWide(int(10000, { min: 0 }, "Connections at a time. Kafka has no limit here.")),
+  "max.connections": clusterWide(
+    int(
+      2147483647,
+      { min: 0 },
+      "Connections at a time; never more than half of the files that the process may open.",
+    ),
   ),
-  "max.connections.per.ip": unlikeKafka(
-    "2147483647",
-    clusterWide(int(1000, { min: 0 }, "The same from one address. Kafka: no limit.")),
+  "max.connections.per.ip": clusterWide(int(2147483647, { min: 0 }, "The same from one address.")),
+  "max.connections.per.ip.overrides": clusterWide(
+    string("", "The same for single addresses: address:count, between commas."),
+  ),
+  "max.connection.creation.rate": clusterWide(
+    int(2147483647, { min: 0 }, "New connections a second; those above wait, or are refused."),
   ),
   "connections.max.idle.ms": long(600000, {}, "A connection that is silent for longer is closed."),
   "max.incremental.fetch.session.cache.slots": int(
@@ -82,6 +88,10 @@ export const CONNECTION_KEYS = {
 } as const;
 
 export const HOLDFAST_KEYS = {
+  "holdfast.admin.address": string(
+    "127.0.0.1:9644",
+    "host:port for /livez, /readyz and /metrics, open to all who reach it; empty: none.",
+  ),
   "holdfast.disk.page.cache": oneOf(
     "os",
     ["os", "process"],

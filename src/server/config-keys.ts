@@ -1,3 +1,4 @@
+import { listenerLimitOf } from "./config-connection-limits.ts";
 import { KEYS_WITHOUT_EFFECT } from "./config-kafka-keys.ts";
 import { GROUP_KEYS } from "./config-keys-groups.ts";
 import { LOG_KEYS, RETENTION_KEYS, TOPIC_KEYS } from "./config-keys-log.ts";
@@ -51,5 +52,6 @@ export function allKeys(): IterableIterator<[string, ConfigSpec<unknown>]> {
 
 /** Its line in the table; undefined: no such key is known. */
 export function specOf(key: string): ConfigSpec<unknown> | undefined {
-  return ALL_KEYS.get(key);
+  const ownKey = listenerLimitOf(key);
+  return ownKey === null ? ALL_KEYS.get(key) : CONNECTION_KEYS[ownKey];
 }

@@ -1,3 +1,4 @@
+import { isListenerLimitKey } from "./config-connection-limits.ts";
 import { allKeys, type BrokerValues, isConfigKey, specOf } from "./config-keys.ts";
 import { controllerEndPoints, listenerSettings } from "./config-listeners.ts";
 import { isRefusedKey } from "./config-refused-keys.ts";
@@ -19,15 +20,19 @@ export function noticesOf(
 
 /** A key that is in no table, with the one that was probably meant. */
 export function unknownKey({ key, where }: Setting): string {
+  const nearest = nearestKey(key);
+  const hint = nearest === null ? "" : `; did you mean ${nearest}?`;
+  return `${key} (${where}) is not a setting that this broker knows${hint}`;
+}
+
+/** The known key that is written almost so; null: none is. */
+export function nearestKey(key: string): string | null {
   const [nearest] = [...allKeys()]
     .filter(([name, { isInternal }]) => !isInternal && !isRefusedKey(name))
     .map(([name]) => ({ name, distance: editDistance(key, name) }))
     .sort((a, b) => a.distance - b.distance);
-  const hint =
-    nearest !== undefined && nearest.distance <= Math.max(2, key.length / 4)
-      ? `; did you mean ${nearest.name}?`
-      : "";
-  return `${key} (${where}) is not a setting that this broker knows${hint}`;
+  const isNear = nearest !== undefined && nearest.distance <= Math.max(2, key.length / 4);
+  return isNear ? nearest.name : null;
 }
 
 /** One line for each reason. */
@@ -36,6 +41,7 @@ function withoutEffect(given: ReadonlyMap<string, Setting>): readonly Notice[] {
   for (const key of given.keys()) {
     const spec = specOf(key);
     if (spec === undefined || isConfigKey(key) || isRefusedKey(key)) continue;
+    if (isListenerLimitKey(key)) continue;
     keysByReason.set(spec.doc, [...(keysByReason.get(spec.doc) ?? []), key]);
   }
   return [...keysByReason].map(([doc, keys]) => ({

@@ -1,3 +1,4 @@
+import { isListenerLimitKey } from "./config-connection-limits.ts";
 import {
   anyCase,
   boolean,
@@ -116,7 +117,6 @@ const OTHERS = keys("it is not built yet, and would change who may do what or wh
   "create.topic.policy.class.name": optionalClass(),
   "delegation.token.secret.key": password(),
   "early.start.listeners": withoutDefault(list("")),
-  "max.connections.per.ip.overrides": clusterWide(string("")),
   "principal.builder.class": perBroker(
     className("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"),
   ),
@@ -137,6 +137,7 @@ export const REFUSED_KEYS: Readonly<Record<string, ConfigSpec<unknown>>> = {
 
 /** Also of keys that are in no table: of a listener, or of a plug-in. */
 export function isRefusedKey(key: string): boolean {
+  if (isListenerLimitKey(key)) return false;
   return (
     Object.hasOwn(REFUSED_KEYS, key) || REFUSED_PREFIXES.some((prefix) => key.startsWith(prefix))
   );

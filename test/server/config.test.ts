@@ -293,7 +293,7 @@ describe("a key that is not acted on", () => {
     "sasl.enabled.mechanisms",
     "ssl.keystore.location",
     "authorizer.class.name",
-    "listener.name.plaintext.max.connections",
+    "listener.name.plaintext.ssl.keystore.location",
     "remote.log.storage.system.enable",
   ])("but would change who may do what is refused: %s", (key) => {
     expect(messageOf(() => resolve({ [key]: "x" }))).toContain(`${key} (test:`);

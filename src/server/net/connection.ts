@@ -1,18 +1,27 @@
 import { must } from "../../base/assert.ts";
 import type { BufferPool } from "../../base/buffer-pool.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
-import type { Logger } from "../../base/logger.ts";
+import type { MemoryBudget } from "../../base/memory-budget.ts";
 import type { Connection } from "../../base/net.ts";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { FrameDecoder } from "../../protocol/frame.ts";
+import type { FrameReader, ReadingTurns } from "./reading-turns.ts";
 import { Slot } from "./slot.ts";
-import type { MemoryBudget } from "../../base/memory-budget.ts";
 
 /** Requests of one connection in work at a time; the client's next ones wait in its socket. */
 export const MAX_REQUESTS_IN_WORK = 64;
 
 /** Request bytes of one connection in work at a time; a single larger request is taken alone. */
 export const MAX_REQUEST_BYTES_IN_WORK = 16 * 1024 * 1024;
+
+/** Who is told that the connection ends, and does not end his half, is cut off after so long. */
+const LINGER_MS = 5_000;
+
+/**
+ * Who has had us hold bytes for one frame or one answer for longer is cut off when the node is short of
+ * memory: the clients of Kafka wait as long for an answer (request.timeout.ms), and then give up.
+ */
+const MAX_HELD_MS = 30_000;
 
 /** What became of a request: the frame to send, nothing, or the end of the connection. */
 export type Outcome =
@@ -49,8 +58,9 @@ export type StartRequest = (
 export interface ClientConnectionDependencies {
   readonly connection: Connection;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly logger: ConnectionLogger;
   readonly budget: MemoryBudget;
+  readonly turns: ReadingTurns;
   /** For the memory of frames. */
   readonly pool: BufferPool;
   readonly startRequest: StartRequest;
@@ -60,8 +70,19 @@ export interface ClientConnectionDependencies {
    * frames of those that may are used again (StartRequest).
    */
   readonly mayOverlap: (frame: Buffer) => boolean;
+  /** Whether the request may begin when the node has no room: its answer is small, or others wait for it. */
+  readonly needsNoRoom: (frame: Buffer) => boolean;
+  /** Whether a large frame may begin with these bytes, from this peer. */
+  readonly admitsLarge: (head: Buffer) => boolean;
+  /** Called once, when a request was answered: the peer speaks Kafka's protocol. */
+  readonly onKnown: () => void;
   /** Called once, when the connection is gone. */
   readonly onClosed: () => void;
+}
+
+/** Where a connection says what its peer did. */
+export interface ConnectionLogger {
+  warn(facts: object, message: string): void;
 }
 
 export interface ClientConnectionOptions {
@@ -77,7 +98,7 @@ export interface ClientConnectionOptions {
  * requests. Reading stops while too much is in work, here or on the node, and while the client does not
  * read its answers; so memory is bounded whatever the client does.
  */
-export class ClientConnection implements ConnectionInfo {
+export class ClientConnection implements ConnectionInfo, FrameReader {
   readonly connectionId: string;
   readonly clientHost: string;
   readonly listenerName: string;
@@ -96,8 +117,18 @@ export class ClientConnection implements ConnectionInfo {
   #state: "open" | "draining" | "ending" | "closed" = "open";
   #isPaused = false;
   #isPeerSlow = false;
+  /** It came too early, and is not served yet. */
+  #isHeldBack = false;
+  #isKnown = false;
   #lastActivityMs: number;
-  #idleTimer: Timer | null = null;
+  /** Idleness; then the time that is left for the peer to end. */
+  #timer: Timer | null = null;
+  /** Memory of the frame that is not complete yet, and since when there is one. */
+  #placeBytes = 0;
+  #placeSinceMs = 0;
+  /** Written and not taken by the peer, and since when there is something. */
+  #unsentBytes = 0;
+  #unsentSinceMs = 0;
   #isWaitingForBudget = false;
   /** Requests that are answered at once come back here: a loop, not a recursion. */
   #isStarting = false;
@@ -108,13 +139,17 @@ export class ClientConnection implements ConnectionInfo {
     this.connectionId = options.connectionId;
     this.clientHost = dependencies.connection.remoteAddress;
     this.listenerName = options.listenerName;
-    this.#decoder = new FrameDecoder(options.maxRequestBytes, dependencies.pool);
+    this.#decoder = new FrameDecoder(
+      options.maxRequestBytes,
+      dependencies.pool,
+      dependencies.admitsLarge,
+    );
     this.#maxIdleMs = options.maxIdleMs;
     this.#lastActivityMs = dependencies.clock.nowMs();
   }
 
-  /** Begins to read. */
-  start(): void {
+  /** Begins to read, `holdMs` from now. */
+  start(holdMs = 0): void {
     this.#connection.listen({
       readTarget: () => this.#decoder.target,
       onData: (chunk) => this.#onData(chunk),
@@ -123,7 +158,34 @@ export class ClientConnection implements ConnectionInfo {
       onEnd: () => this.destroy(),
       onClose: () => this.#onClose(),
     });
-    this.#watchIdle(this.#maxIdleMs);
+    if (holdMs === 0) {
+      this.#watchIdle(this.#maxIdleMs);
+      return;
+    }
+    this.#isHeldBack = true;
+    this.#pause();
+    this.#timer = this.#dependencies.clock.after(holdMs, () => {
+      this.#isHeldBack = false;
+      this.#watchIdle(this.#maxIdleMs);
+      this.#startWaiting();
+    });
+  }
+
+  /** The node is short of memory: whoever has held some for too long is cut off. */
+  maybeCutOff(): void {
+    const nowMs = this.#dependencies.clock.nowMs();
+    const isSlowWriter = this.#placeBytes > 0 && nowMs - this.#placeSinceMs > MAX_HELD_MS;
+    const isSlowReader = this.#unsentBytes > 0 && nowMs - this.#unsentSinceMs > MAX_HELD_MS;
+    if (!isSlowWriter && !isSlowReader) return;
+    this.#dependencies.logger.warn(
+      { connectionId: this.connectionId, clientHost: this.clientHost },
+      "closing a connection that has held memory for too long, while others wait for some",
+    );
+    this.destroy();
+  }
+
+  becomeFirst(): void {
+    this.#pauseOrResume();
   }
 
   /**
@@ -145,19 +207,39 @@ export class ClientConnection implements ConnectionInfo {
     if (this.#state !== "open") return;
     this.#lastActivityMs = this.#dependencies.clock.nowMs();
     try {
-      for (const frame of this.#decoder.received(chunk.length)) this.#waiting.push(frame);
+      for (const frame of this.#decoder.received(chunk.length)) {
+        this.#dependencies.budget.take(frame.length);
+        this.#waiting.push(frame);
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuseStream(error, chunk);
       return;
     }
+    this.#countPlace(this.#decoder.placeBytes);
     this.#startWaiting();
+  }
+
+  /** A frame that is not complete yet holds so many bytes now. */
+  #countPlace(placeBytes: number): void {
+    const { budget, clock, turns } = this.#dependencies;
+    const oldBytes = this.#placeBytes;
+    if (placeBytes === oldBytes) return;
+    this.#placeBytes = placeBytes;
+    if (oldBytes === 0) {
+      this.#placeSinceMs = clock.nowMs();
+      turns.begin(this);
+    } else if (placeBytes === 0) {
+      turns.end(this);
+    }
+    if (placeBytes > oldBytes) budget.take(placeBytes - oldBytes);
+    else budget.release(oldBytes - placeBytes);
   }
 
   #startWaiting(): void {
     if (this.#isStarting) return;
     this.#isStarting = true;
-    while (this.#state === "open" && this.#hasRoom() && this.#isNextFree()) {
+    while (this.#state === "open" && this.#mayStart()) {
       this.#start(must(this.#waiting[this.#startedCount++], "a request waits"));
     }
     this.#dropStarted();
@@ -170,6 +252,9 @@ export class ClientConnection implements ConnectionInfo {
   }
 
   #dropWaiting(): void {
+    for (const frame of this.#waiting.slice(this.#startedCount)) {
+      this.#dependencies.budget.release(frame.length);
+    }
     this.#waiting = [];
     this.#startedCount = 0;
   }
@@ -180,9 +265,18 @@ export class ClientConnection implements ConnectionInfo {
     this.#startedCount = 0;
   }
 
-  #hasRoom(): boolean {
-    if (this.#isPeerSlow) return false;
-    if (this.#slots.length === 0) return true;
+  /** Whether the request that is next may be in work now, beside those that are. */
+  #mayStart(): boolean {
+    const next = this.#waiting[this.#startedCount];
+    if (next === undefined || this.#isPeerSlow || this.#isHeldBack) return false;
+    const { budget, mayOverlap, needsNoRoom } = this.#dependencies;
+    const last = this.#slots.at(-1);
+    // One at least, so that requests which wait for others cannot lock each other out.
+    if (last === undefined) return budget.hasRoom || needsNoRoom(next);
+    return last.mayOverlap && this.#hasRoomForMore() && mayOverlap(next);
+  }
+
+  #hasRoomForMore(): boolean {
     return (
       this.#slots.length < MAX_REQUESTS_IN_WORK &&
       this.#bytesInWork < MAX_REQUEST_BYTES_IN_WORK &&
@@ -190,12 +284,12 @@ export class ClientConnection implements ConnectionInfo {
     );
   }
 
-  /** Whether a request waits that those in work let in beside them. */
-  #isNextFree(): boolean {
-    const next = this.#waiting[this.#startedCount];
-    if (next === undefined) return false;
-    const last = this.#slots.at(-1);
-    return last === undefined || (last.mayOverlap && this.#dependencies.mayOverlap(next));
+  /** Whether it may be read on: there is room for more here and on the node, and the peer takes answers. */
+  #mayRead(): boolean {
+    if (this.#waitingCount > 0 || this.#isPeerSlow || this.#isHeldBack) return false;
+    if (this.#slots.length > 0 && !this.#hasRoomForMore()) return false;
+    const { budget, turns } = this.#dependencies;
+    return this.#placeBytes === 0 || budget.hasRoom || turns.isFirst(this);
   }
 
   #start(frame: Buffer): void {
@@ -206,7 +300,6 @@ export class ClientConnection implements ConnectionInfo {
     );
     this.#slots.push(slot);
     this.#bytesInWork += frame.length;
-    this.#dependencies.budget.take(frame.length);
     const outcome = this.#dependencies.startRequest(frame, this, slot);
     if (outcome instanceof Promise) void outcome.then((value) => this.#finish(slot, value));
     else this.#finish(slot, outcome);
@@ -239,7 +332,10 @@ export class ClientConnection implements ConnectionInfo {
       this.#slots.shift();
       answered.push(slot);
       this.#bytesInWork -= requestBytes;
-      if (outcome.kind === "response") chunks.push(...outcome.chunks);
+      if (outcome.kind === "response") {
+        this.#becomeKnown();
+        chunks.push(...outcome.chunks);
+      }
       isLast = outcome.kind === "close";
     }
     this.#send(chunks, () => {
@@ -259,11 +355,21 @@ export class ClientConnection implements ConnectionInfo {
     for (const chunk of chunks) byteCount += chunk.length;
     budget.take(byteCount);
     this.#lastActivityMs = clock.nowMs();
+    if (this.#unsentBytes === 0) this.#unsentSinceMs = this.#lastActivityMs;
+    this.#unsentBytes += byteCount;
     const isTaken = this.#connection.write(chunks, () => {
+      this.#unsentBytes -= byteCount;
+      this.#unsentSinceMs = clock.nowMs();
       budget.release(byteCount);
       onSent();
     });
     if (!isTaken) this.#isPeerSlow = true;
+  }
+
+  #becomeKnown(): void {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#dependencies.onKnown();
   }
 
   #onDrain(): void {
@@ -273,7 +379,7 @@ export class ClientConnection implements ConnectionInfo {
 
   #pauseOrResume(): void {
     if (this.#state !== "open") return;
-    if (this.#waitingCount === 0 && this.#hasRoom()) {
+    if (this.#mayRead()) {
       this.#resume();
       return;
     }
@@ -316,11 +422,13 @@ export class ClientConnection implements ConnectionInfo {
   }
 
   /**
-   * What was written still leaves. What still comes is read and dropped: the peer's end is behind it, and
-   * unseen it would keep the connection, and its place among max.connections, until it is idle too long.
+   * What was written still leaves. What still comes is read and dropped, as the peer's end is behind it.
+   * Without that end the connection would keep its place among max.connections: it is closed soon.
    */
   #end(): void {
     this.#state = "ending";
+    this.#stopTimer();
+    this.#timer = this.#dependencies.clock.after(LINGER_MS, () => this.destroy());
     this.#connection.end();
     this.#resume();
   }
@@ -330,14 +438,17 @@ export class ClientConnection implements ConnectionInfo {
       { connectionId: this.connectionId, clientHost: this.clientHost },
       `closing a connection that does not speak Kafka's protocol: ${error.message}${guess(chunk)}`,
     );
+    this.#decoder.close();
+    this.#countPlace(0);
     this.drain();
   }
 
   #onClose(): void {
     this.#state = "closed";
-    this.#idleTimer?.cancel();
+    this.#stopTimer();
     this.#dropWaiting();
     this.#decoder.close();
+    this.#countPlace(0);
     this.#letGo();
     for (const slot of this.#slots.splice(0)) if (slot.outcome !== null) slot.sent();
     this.#dependencies.onClosed();
@@ -349,16 +460,17 @@ export class ClientConnection implements ConnectionInfo {
 
   #watchIdle(delayMs: number): void {
     if (this.#maxIdleMs <= 0) return;
-    const { clock, logger } = this.#dependencies;
-    this.#idleTimer = clock.after(delayMs, () => {
+    const { clock } = this.#dependencies;
+    this.#timer = clock.after(delayMs, () => {
       const idleMs = this.#slots.length > 0 ? 0 : clock.nowMs() - this.#lastActivityMs;
-      if (idleMs < this.#maxIdleMs) {
-        this.#watchIdle(this.#maxIdleMs - idleMs);
-        return;
-      }
-      logger.debug({ connectionId: this.connectionId }, "closing an idle connection");
-      this.destroy();
+      if (idleMs < this.#maxIdleMs) this.#watchIdle(this.#maxIdleMs - idleMs);
+      else this.destroy();
     });
+  }
+
+  #stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
   }
 }
 

@@ -1,11 +1,15 @@
 import { BufferPool } from "../../base/buffer-pool.ts";
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Connection, Listener, Net } from "../../base/net.ts";
 import type { ListenerConfig } from "../config-listeners.ts";
-import { APIS } from "../../protocol/apis.ts";
-import { ClientConnection, type StartRequest } from "./connection.ts";
 import { MemoryBudget } from "../../base/memory-budget.ts";
+import { APIS, apiByKey } from "../../protocol/apis.ts";
+import { includesVersion } from "../../protocol/schema.ts";
+import { QuietLogger } from "../quiet-logger.ts";
+import { ClientConnection, type StartRequest } from "./connection.ts";
+import { ConnectionCounts, type ConnectionLimits } from "./connection-limits.ts";
+import { ReadingTurns } from "./reading-turns.ts";
 
 /** A bound listener, and what clients are told of it. */
 export interface BoundListener {
@@ -23,9 +27,9 @@ export interface ListenersDependencies {
 
 export interface ListenersOptions {
   readonly listeners: readonly ListenerConfig[];
+  /** Read at each connection: they may change. */
+  readonly limits: ConnectionLimits;
   readonly maxRequestBytes: number;
-  readonly maxConnections: number;
-  readonly maxConnectionsPerIp: number;
   readonly maxIdleMs: number;
   readonly maxQueuedRequestBytes: number;
 }
@@ -45,25 +49,61 @@ export class ListenError extends Error {
 /** Memory of frames that waits for the next ones. */
 const MAX_FREE_FRAME_BYTES = 16 * 1024 * 1024;
 
+/** While somebody waits for memory it is looked so often who holds some for too long. */
+const SHORTAGE_CHECK_MS = 1_000;
+
+/** Requests whose answers grow with what the node has, and not with what was asked. */
+const LARGE_ANSWERS: ReadonlySet<number> = new Set(
+  [
+    APIS.metadata,
+    APIS.describeTopicPartitions,
+    APIS.describeConfigs,
+    APIS.describeLogDirs,
+    APIS.describeGroups,
+    APIS.listGroups,
+    APIS.offsetFetch,
+  ].map(({ key }) => key),
+);
+
 /** The ports for clients, and all connections that came in through them. */
 export class Listeners {
   readonly #dependencies: ListenersDependencies;
   readonly #options: ListenersOptions;
-  readonly #budget: MemoryBudget;
+  readonly #logger: QuietLogger;
+  readonly #counts: ConnectionCounts;
+  /** What clients make this node hold; fetches count here, too. */
+  readonly budget: MemoryBudget;
+  readonly #turns = new ReadingTurns();
   readonly #pool = new BufferPool({ maxFreeBytes: MAX_FREE_FRAME_BYTES });
   readonly #connections = new Set<ClientConnection>();
-  readonly #countByHost = new Map<string, number>();
+  /** Those of them that have not shown yet that they speak Kafka's protocol, oldest first. */
+  readonly #strangers = new Map<ClientConnection, string>();
+  #refusedCount = 0;
   readonly #whenEmpty: (() => void)[] = [];
   readonly #bound = new Map<string, Listener>();
   #startRequest: StartRequest | null = null;
   readonly #whenServing: (() => void)[] = [];
   #nextConnection = 0;
   #isDraining = false;
+  #shortageTimer: Timer | null = null;
 
   constructor(dependencies: ListenersDependencies, options: ListenersOptions) {
     this.#dependencies = dependencies;
     this.#options = options;
-    this.#budget = new MemoryBudget(options.maxQueuedRequestBytes);
+    this.#logger = new QuietLogger(dependencies);
+    this.#counts = new ConnectionCounts(dependencies.clock, options.limits);
+    this.budget = new MemoryBudget(options.maxQueuedRequestBytes);
+    this.budget.setShortageListener(() => this.#watchShortage());
+  }
+
+  /** Connections of each listener, by its name. */
+  get connectionCounts(): ReadonlyMap<string, number> {
+    return new Map(this.#options.listeners.map(({ name }) => [name, this.#counts.countOf(name)]));
+  }
+
+  /** Connections that were refused since the start. */
+  get refusedCount(): number {
+    return this.#refusedCount;
   }
 
   /** Where clients reach each listener; those on port 0 are here once `bindFreePorts` is done. */
@@ -132,13 +172,16 @@ export class Listeners {
     await this.drained(timeoutMs);
     for (const connection of [...this.#connections]) connection.destroy();
     await this.drained(timeoutMs);
+    this.#shortageTimer?.cancel();
   }
 
   #accept(connection: Connection, listenerName: string): void {
     const host = connection.remoteAddress;
-    const refusal = this.#refusal(host);
+    const refusal = this.#refusal(host, listenerName);
     if (refusal !== null) {
-      this.#dependencies.logger.warn({ clientHost: host }, `refusing a connection: ${refusal}`);
+      this.#refusedCount += 1;
+      const facts = { clientHost: host, listenerName };
+      this.#logger.warn(facts, `refusing a connection: ${refusal}`);
       connection.destroy();
       return;
     }
@@ -146,11 +189,15 @@ export class Listeners {
       {
         connection,
         clock: this.#dependencies.clock,
-        logger: this.#dependencies.logger,
-        budget: this.#budget,
+        logger: this.#logger,
+        budget: this.budget,
+        turns: this.#turns,
         pool: this.#pool,
         startRequest: (frame, info, hooks) => this.#request(frame, info, hooks),
         mayOverlap: isProduce,
+        needsNoRoom: (frame) => !LARGE_ANSWERS.has(apiKeyOf(frame)),
+        admitsLarge: beginsLikeARequest,
+        onKnown: () => this.#strangers.delete(client),
         onClosed: () => this.#forget(client, host),
       },
       {
@@ -161,19 +208,37 @@ export class Listeners {
       },
     );
     this.#connections.add(client);
-    this.#countByHost.set(host, (this.#countByHost.get(host) ?? 0) + 1);
-    client.start();
+    this.#strangers.set(client, listenerName);
+    client.start(this.#counts.add(host, listenerName));
   }
 
-  #refusal(host: string): string | null {
-    const { maxConnections, maxConnectionsPerIp } = this.#options;
+  #refusal(host: string, listenerName: string): string | null {
     if (this.#isDraining) return "the broker is stopping";
-    if (this.#connections.size >= maxConnections) {
-      return `there are ${maxConnections} (max.connections)`;
+    let refusal = this.#counts.refusal(host, listenerName);
+    if (refusal?.kind === "full" && this.#dropStranger(listenerName)) {
+      refusal = this.#counts.refusal(host, listenerName);
     }
-    return (this.#countByHost.get(host) ?? 0) >= maxConnectionsPerIp
-      ? `there are ${maxConnectionsPerIp} from this address (max.connections.per.ip)`
-      : null;
+    return refusal?.reason ?? null;
+  }
+
+  /** Makes room: of those who have not said anything sensible yet, the one that had the most time to. */
+  #dropStranger(listenerName: string): boolean {
+    for (const [stranger, itsListener] of this.#strangers) {
+      if (itsListener !== listenerName) continue;
+      stranger.destroy();
+      this.#forget(stranger, stranger.clientHost);
+      return true;
+    }
+    return false;
+  }
+
+  #watchShortage(): void {
+    this.#shortageTimer ??= this.#dependencies.clock.after(SHORTAGE_CHECK_MS, () => {
+      this.#shortageTimer = null;
+      if (!this.budget.isShort) return;
+      for (const connection of [...this.#connections]) connection.maybeCutOff();
+      this.#watchShortage();
+    });
   }
 
   #request(...request: Parameters<StartRequest>): ReturnType<StartRequest> {
@@ -184,11 +249,11 @@ export class Listeners {
     });
   }
 
+  /** Once, at the latest when it has closed. */
   #forget(client: ClientConnection, host: string): void {
-    this.#connections.delete(client);
-    const count = (this.#countByHost.get(host) ?? 1) - 1;
-    if (count === 0) this.#countByHost.delete(host);
-    else this.#countByHost.set(host, count);
+    if (!this.#connections.delete(client)) return;
+    this.#strangers.delete(client);
+    this.#counts.remove(host, client.listenerName);
     if (this.#connections.size > 0) return;
     for (const wake of this.#whenEmpty.splice(0)) wake();
   }
@@ -196,7 +261,21 @@ export class Listeners {
 
 /** Producers keep several requests in flight, and one sync shall cover them all (group commit). */
 function isProduce(frame: Buffer): boolean {
-  return frame.length >= 2 && frame.readInt16BE(0) === APIS.produce.key;
+  return apiKeyOf(frame) === APIS.produce.key;
+}
+
+/** -1: it is too short to have one. */
+function apiKeyOf(frame: Buffer): number {
+  return frame.length >= 2 ? frame.readInt16BE(0) : -1;
+}
+
+/**
+ * Nobody has to say who he is here: who sends a large frame has to send a request at least. The bytes of
+ * a stream that is not Kafka's are told from it by the first four.
+ */
+function beginsLikeARequest(head: Buffer): boolean {
+  const api = apiByKey(apiKeyOf(head));
+  return api !== undefined && includesVersion(api.request.versions, head.readInt16BE(2));
 }
 
 /** Kafka's form, local and remote address and a number that makes it unique. */

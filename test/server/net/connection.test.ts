@@ -8,6 +8,7 @@ import {
   type RequestHooks,
 } from "../../../src/server/net/connection.ts";
 import { MemoryBudget } from "../../../src/base/memory-budget.ts";
+import { ReadingTurns } from "../../../src/server/net/reading-turns.ts";
 import { ManualClock } from "../../base/manual-clock.ts";
 import { frame, MemoryConnection } from "../support/memory-connection.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
@@ -16,17 +17,24 @@ const answer = (text: string): Outcome => ({ kind: "response", chunks: [Buffer.f
 
 /** A connection whose requests are answered when the test says so. */
 function setUp(
-  options: { budgetBytes?: number; maxRequestBytes?: number; maxIdleMs?: number } = {},
+  options: {
+    budget?: MemoryBudget;
+    budgetBytes?: number;
+    turns?: ReadingTurns;
+    maxRequestBytes?: number;
+    maxIdleMs?: number;
+  } = {},
 ) {
   const connection = new MemoryConnection();
   const clock = new ManualClock();
   const logger = new RecordingLogger();
-  const budget = new MemoryBudget(options.budgetBytes ?? -1);
+  const budget = options.budget ?? new MemoryBudget(options.budgetBytes ?? -1);
   const started: string[] = [];
   const open = new Map<string, (outcome: Outcome) => void>();
   const pool = new BufferPool({ maxFreeBytes: 1024 * 1024 });
   const hooks = new Map<string, RequestHooks>();
   let closedCount = 0;
+  let knownCount = 0;
   const client = new ClientConnection(
     {
       connection,
@@ -43,7 +51,11 @@ function setUp(
         if (name.startsWith("close")) return { kind: "close" };
         return new Promise((resolve) => open.set(name, resolve));
       },
+      turns: options.turns ?? new ReadingTurns(),
       mayOverlap: (bytes) => !bytes.toString("latin1").startsWith("alone"),
+      needsNoRoom: (bytes) => !bytes.toString("latin1").includes("large answer"),
+      admitsLarge: (head) => head.toString("latin1", 0, 4) !== "junk",
+      onKnown: () => (knownCount += 1),
       onClosed: () => (closedCount += 1),
     },
     {

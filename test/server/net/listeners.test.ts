@@ -5,6 +5,7 @@ import { SystemClock } from "../../../src/base/clock.ts";
 import type { Outcome, StartRequest } from "../../../src/server/net/connection.ts";
 import { Listeners, type ListenersOptions } from "../../../src/server/net/listeners.ts";
 import { NodeNet } from "../../../src/server/net/node-net.ts";
+import { limitsOf } from "../support/connection-limits.ts";
 import { frame } from "../support/memory-connection.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
 
@@ -29,8 +30,7 @@ function listenersOn(options: Partial<ListenersOptions> = {}) {
     {
       listeners: [LOOPBACK],
       maxRequestBytes: 1024 * 1024,
-      maxConnections: 100,
-      maxConnectionsPerIp: 100,
+      limits: limitsOf({}),
       maxIdleMs: -1,
       maxQueuedRequestBytes: -1,
       ...options,
@@ -117,7 +117,7 @@ describe("over real sockets", () => {
   });
 
   test("connections above max.connections.per.ip are refused, and a place that is free again is given", async () => {
-    const { listeners, logger } = listenersOn({ maxConnectionsPerIp: 1 });
+    const { listeners, logger } = listenersOn({ limits: limitsOf({ maxConnectionsPerIp: 1 }) });
     await listeners.bindFreePorts();
     await listeners.serve(echo);
     const { port } = listeners.bound[0]!;
