@@ -104,7 +104,8 @@ export function supportsProtocols(
   if (group.state === "Empty") return protocolType !== "" && protocols.length > 0;
   return (
     group.protocolType === protocolType &&
-    protocols.some(({ name }) => group.protocolCounts.get(name) === group.members.size)
+    // Nobody's protocol is in the way of a group that everybody has left before its first generation.
+    protocols.some(({ name }) => (group.protocolCounts.get(name) ?? 0) === group.members.size)
   );
 }
 

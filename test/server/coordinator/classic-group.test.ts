@@ -54,6 +54,19 @@ describe("joining", () => {
     expect(second.value!.members).toEqual([]);
   });
 
+  test("a member that comes when all have left the initial rebalance is taken", async () => {
+    const world = await GroupWorld.open();
+    const asked = world.join();
+    await world.clock.settle();
+    const { memberId } = asked.value!;
+    world.join({ memberId });
+    await world.clock.settle();
+    expect(await world.leave({ memberId })).toEqual(["NONE"]);
+    const next = await world.startMember();
+    await world.clock.advance(6_000);
+    expect(next.value).toMatchObject({ errorCode: 0, generationId: 1 });
+  });
+
   test("waves of members cannot delay the first generation beyond the rebalance timeout", async () => {
     const world = await GroupWorld.open();
     const first = await world.startMember({ rebalanceTimeoutMs: 7_000 });
