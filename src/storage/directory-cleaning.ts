@@ -6,14 +6,6 @@ import { type CleanableLogs, LogCleaner, type LogCleanerOptions } from "./log-cl
 import type { LogDirectory, StoredPartition } from "./log-directory.ts";
 import type { LogManagerDependencies } from "./log-manager-options.ts";
 
-/** What was stable at a look at the log, and where the log ended then. */
-interface Stability {
-  /** Of the look before, by now durable. */
-  readonly decidedOffset: number;
-  readonly lastStableOffset: number;
-  readonly endOffset: number;
-}
-
 interface Directories {
   readonly directories: readonly LogDirectory[];
   readonly health: DirectoryHealth;
@@ -40,7 +32,6 @@ function cleanableLogs({
   logsOnline,
   highWatermarkOf,
 }: Directories): CleanableLogs {
-  const stable = new WeakMap<Log, Stability>();
   const placeOf = (log: Log): { directory: LogDirectory; partition: StoredPartition } => {
     for (const directory of directories) {
       for (const [key, each] of directory.logs) {
@@ -52,6 +43,17 @@ function cleanableLogs({
     // It was deleted meanwhile, which the cleaner finds out before it touches anything.
     throw new CleaningAbortedError(`${log.directory} is not open any more`);
   };
+  const write = async (
+    log: Log,
+    task: (directory: LogDirectory) => Promise<void>,
+  ): Promise<void> => {
+    const { directory } = placeOf(log);
+    const isWritten = await health.guard(directory, async () => {
+      await task(directory);
+      return true;
+    });
+    if (isWritten === null) throw new CleaningAbortedError(`${directory.path} takes nothing now`);
+  };
   return {
     logsOnline,
     cleanedOffset: (log) => {
@@ -59,35 +61,20 @@ function cleanableLogs({
       const { topic, partitionIndex } = partition;
       return directory.checkpointOf("cleaner-offset-checkpoint", topic, partitionIndex) ?? 0;
     },
-    cleanableEndOffset: (log) => {
-      const { directory, partition } = placeOf(log);
-      const { topic, partitionIndex } = partition;
-      const recoveryPoint =
-        directory.checkpointOf("recovery-point-offset-checkpoint", topic, partitionIndex) ?? 0;
+    stableEndOffset: (log) => {
+      const { topic, partitionIndex } = placeOf(log).partition;
       const highWatermark = highWatermarkOf(topic, partitionIndex) ?? log.safeEndOffset;
-      // A marker that a power cut takes away leaves its transaction undecided again: what was stable
-      // counts only when all that was in the log then is durable.
-      const seen = stable.get(log) ?? { decidedOffset: 0, lastStableOffset: 0, endOffset: 0 };
-      if (recoveryPoint >= seen.endOffset) {
-        const lastStableOffset = log.firstUnstableOffset(highWatermark) ?? highWatermark;
-        stable.set(log, {
-          decidedOffset: seen.lastStableOffset,
-          lastStableOffset,
-          endOffset: log.logEndOffset,
-        });
-      }
-      const decidedOffset = stable.get(log)?.decidedOffset ?? 0;
-      return Math.min(recoveryPoint, highWatermark, decidedOffset);
+      return Math.min(highWatermark, log.firstUnstableOffset(highWatermark) ?? highWatermark);
     },
-    checkpointCleaned: async (log, cleanedOffset) => {
-      const { directory } = placeOf(log);
-      await health.guard(directory, () =>
+    checkpointFlushed: (log) =>
+      write(log, (directory) => directory.writeCheckpoints(highWatermarkOf)),
+    checkpointCleaned: (log, cleanedOffset) =>
+      write(log, (directory) =>
         directory.writeCheckpoint("cleaner-offset-checkpoint", (each, topic, partitionIndex) =>
           each === log
             ? cleanedOffset
             : (directory.checkpointOf("cleaner-offset-checkpoint", topic, partitionIndex) ?? null),
         ),
-      );
-    },
+      ),
   };
 }

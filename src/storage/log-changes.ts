@@ -78,23 +78,24 @@ export class LogChanges {
   }
 
   replaceSegments(
-    oldBaseOffsets: readonly number[],
+    old: readonly Segment[],
     putInPlace: () => Promise<readonly string[]>,
   ): Promise<boolean> {
     return this.#run(async (state) => {
       const { segments } = state;
-      const at = segments.list.findIndex((each) => each.baseOffset === oldBaseOffsets[0]);
-      const old = segments.list.slice(Math.max(0, at), at + oldBaseOffsets.length);
-      const areThere = oldBaseOffsets.every(
-        (base, i) => old[i]?.baseOffset === base && old[i].state === "inactive",
+      const first = must(old[0], "a segment is replaced");
+      const at = segments.list.indexOf(first);
+      // The very same: after a truncation others may have come in their places.
+      const areThere = old.every(
+        (each, i) => segments.list[at + i] === each && each.state === "inactive",
       );
-      if (!areThere) return false;
+      if (at < 0 || !areThere) return false;
       for (const segment of old) await segment.freeze();
       try {
         const deletedPaths = await putInPlace();
         const cleaned = Segment.inactive(this.#dependencies, {
           directory: this.#log.options.directory,
-          baseOffset: must(oldBaseOffsets[0], "a segment is replaced"),
+          baseOffset: first.baseOffset,
           indexIntervalBytes: this.#log.config().indexIntervalBytes,
         });
         await cleaned.measure();
@@ -133,6 +134,11 @@ export class LogChanges {
 
   truncateFullyAndStartAt(offset: number): Promise<void> {
     return this.#run((state) => this.#startAnew(state, offset));
+  }
+
+  /** Runs the task while nobody changes the segments. */
+  undisturbed<T>(task: () => Promise<T>): Promise<T> {
+    return this.#run(task);
   }
 
   /** Whether the log had failed, and goes on now. Throws DiskError. */

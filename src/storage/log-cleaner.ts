@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { type Disk, DiskError, isNotFound, isOutOfSpace } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
+import { MailboxClosedError } from "../base/mailbox.ts";
 import type { Offload } from "../base/offload.ts";
 import {
   BATCH_OVERHEAD,
@@ -16,10 +17,11 @@ import { CleaningAbortedError, CleaningPace } from "./cleaning-pace.ts";
 import { type CleaningPlan, groupSegments, planCleaning } from "./cleaning-plan.ts";
 import type { CompactionRules } from "./compaction.ts";
 import type { Log } from "./log.ts";
+import type { LogSegments } from "./log-segments.ts";
 import { OffsetMap } from "./offset-map.ts";
 import type { ProducerSnapshotEntry } from "./producer-snapshot.ts";
 import type { Segment } from "./segment.ts";
-import { cleanGroup, mapKeys, type SegmentCleanerDependencies } from "./segment-cleaner.ts";
+import { cleanGroup, mapKeys } from "./segment-cleaner.ts";
 import { removeCleaned, swapSegments } from "./segment-swap.ts";
 
 export interface LogCleanerDependencies {
@@ -46,12 +48,14 @@ export interface CleanableLogs {
   logsOnline(): Iterable<Log>;
   /** Where the last round ended (cleaner-offset-checkpoint); 0: there was none. */
   cleanedOffset(log: Log): number;
+  /** Nothing at or above it may be cleaned: the lesser of the high watermark and the last stable offset. */
+  stableEndOffset(log: Log): number;
   /**
-   * Nothing at or above it may be cleaned: the least of the high watermark, the last stable offset and
-   * the recovery point as it is on disk. Recovery takes a gap above that for damage.
+   * Notes, durably, how far the log is durable: recovery takes a gap above that for damage. Throws
+   * CleaningAbortedError when the directory does not take it.
    */
-  cleanableEndOffset(log: Log): number;
-  /** Makes the end of a round durable. Throws DiskError. */
+  checkpointFlushed(log: Log): Promise<void>;
+  /** Makes the end of a round durable. Throws as `checkpointFlushed` does. */
   checkpointCleaned(log: Log, cleanedOffset: number): Promise<void>;
 }
 
@@ -115,13 +119,11 @@ export class LogCleaner {
     let dirtiest: { readonly log: Log; readonly plan: CleaningPlan } | null = null;
     for (const log of this.#logs.logsOnline()) {
       if (!log.config.cleanupPolicy.compacts || this.#uncleanable.has(log)) continue;
-      if (log.failure !== null || log.segments.list.length === 1) continue;
       try {
-        // Only what is durable is compacted, and without a flush policy nothing else would make it so.
-        await log.flush();
-        const plan = await this.#plan(log);
-        const isDirtier = plan.dirtyRatio > (dirtiest?.plan.dirtyRatio ?? -1);
-        if (isDirtier && (await this.#isDue(log, plan))) dirtiest = { log, plan };
+        const plan = await this.#look(log);
+        if (plan !== null && plan.dirtyRatio > (dirtiest?.plan.dirtyRatio ?? -1)) {
+          dirtiest = { log, plan };
+        }
       } catch (error) {
         this.#refused(log, error);
       }
@@ -130,9 +132,19 @@ export class LogCleaner {
     return dirtiest;
   }
 
+  /** null: there is nothing that needs to be cleaned yet. */
+  async #look(log: Log): Promise<CleaningPlan | null> {
+    // What is too old must not wait for the append that would roll it.
+    if (await this.#isOverdue(log, log.segments.active)) log.rollSegment();
+    if (log.segments.list.length === 1) return null;
+    const plan = await this.#plan(log);
+    return (await this.#isDue(log, plan)) ? plan : null;
+  }
+
   async #plan(log: Log): Promise<CleaningPlan> {
+    const endOffset = this.#logs.stableEndOffset(log);
     return planCleaning(await log.segmentSummaries(), {
-      endOffset: this.#logs.cleanableEndOffset(log),
+      endOffset,
       cleanedOffset: this.#logs.cleanedOffset(log),
       logStartOffset: log.logStartOffset,
       minCompactionLagMs: log.config.minCompactionLagMs,
@@ -142,16 +154,20 @@ export class LogCleaner {
 
   async #isDue(log: Log, plan: CleaningPlan): Promise<boolean> {
     if (plan.dirtyBytes === 0) return false;
-    const { minCleanableDirtyRatio, maxCompactionLagMs } = log.config;
-    if (plan.dirtyRatio > minCleanableDirtyRatio) return true;
-    if (maxCompactionLagMs === Infinity) return false;
-    const overdueMs = this.#dependencies.clock.wallMs() - maxCompactionLagMs;
+    if (plan.dirtyRatio > log.config.minCleanableDirtyRatio) return true;
     for (const segment of segmentsOf(log, plan)) {
       if (segment.baseOffset < plan.firstDirtyOffset) continue;
-      const timestampMs = await firstTimestamp(segment);
-      if (timestampMs > 0 && timestampMs < overdueMs) return true;
+      if (await this.#isOverdue(log, segment)) return true;
     }
     return false;
+  }
+
+  /** Whether its first records have waited for longer than max.compaction.lag.ms. */
+  async #isOverdue(log: Log, segment: Segment): Promise<boolean> {
+    const { maxCompactionLagMs } = log.config;
+    if (maxCompactionLagMs === Infinity || !segment.isCreated) return false;
+    const timestampMs = await firstTimestamp(segment);
+    return timestampMs > 0 && timestampMs < this.#dependencies.clock.wallMs() - maxCompactionLagMs;
   }
 
   async #clean(log: Log, plan: CleaningPlan): Promise<void> {
@@ -159,12 +175,14 @@ export class LogCleaner {
     const { directory } = log;
     const { firstDirtyOffset, firstUncleanableOffset } = plan;
     const startMs = clock.nowMs();
+    // What was stable when it was planned is durable now, the markers that have decided it as well: a
+    // power cut that took one away would leave its transaction undecided again.
+    await log.flush();
+    await this.#logs.checkpointFlushed(log);
+    const { segments } = log;
     let rest: readonly Segment[] = segmentsOf(log, plan);
-    const dependencies: SegmentCleanerDependencies = {
-      ...this.#dependencies,
-      pace: this.#pace,
-      checkWanted: () => this.#checkWanted(log, rest),
-    };
+    const checkWanted = (): void => this.#checkWanted(log, segments, rest);
+    const dependencies = { ...this.#dependencies, pace: this.#pace, checkWanted };
     const map = new OffsetMap({
       keyCount: firstUncleanableOffset - firstDirtyOffset,
       maxBytes: this.#options.dedupeBufferBytes,
@@ -181,12 +199,12 @@ export class LogCleaner {
     const sizes = { before: 0, after: 0 };
     for (const group of await this.#group(log, plan, touched)) {
       const cleaned = await cleanGroup(dependencies, directory, {
-        baseOffsets: group,
+        baseOffsets: group.map(({ baseOffset }) => baseOffset),
         rules,
         transactions,
         indexIntervalBytes: log.config.indexIntervalBytes,
       });
-      this.#checkWanted(log, rest);
+      checkWanted();
       if (cleaned.isUnchanged) {
         await removeCleaned(this.#dependencies.disk, directory, cleaned.baseOffset);
       } else {
@@ -194,9 +212,13 @@ export class LogCleaner {
       }
       sizes.before += cleaned.oldSizeBytes;
       sizes.after += cleaned.isUnchanged ? cleaned.oldSizeBytes : cleaned.sizeBytes;
-      rest = rest.filter(({ baseOffset }) => !group.includes(baseOffset));
+      rest = rest.filter((segment) => !group.includes(segment));
     }
-    await this.#logs.checkpointCleaned(log, mappedOffset);
+    // Not while it is cut: the checkpoint must never lie above what is left.
+    await log.undisturbed(() => {
+      checkWanted();
+      return this.#logs.checkpointCleaned(log, mappedOffset);
+    });
     logger.info(
       {
         directory,
@@ -211,12 +233,12 @@ export class LogCleaner {
     );
   }
 
-  /** The base offsets of what becomes one segment each. */
+  /** What becomes one segment each. */
   async #group(
     log: Log,
     plan: CleaningPlan,
     segments: readonly Segment[],
-  ): Promise<readonly (readonly number[])[]> {
+  ): Promise<readonly (readonly Segment[])[]> {
     const endOffsets = new Map(plan.segments.map((each) => [each.baseOffset, each]));
     const groupable = [];
     for (const segment of segments) {
@@ -228,25 +250,27 @@ export class LogCleaner {
           timeIndexBytes: indexes.times.bytes.sizeBytes,
         }),
       );
-      groupable.push({ ...summary, ...sizes });
+      groupable.push({ ...summary, ...sizes, segment });
     }
     const groups = groupSegments(groupable, log.config);
-    return groups.map((group) => group.map(({ baseOffset }) => baseOffset));
+    return groups.map((group) => group.map(({ segment }) => segment));
   }
 
-  async #replace(log: Log, baseOffsets: readonly number[]): Promise<void> {
+  async #replace(log: Log, old: readonly Segment[]): Promise<void> {
     const { disk } = this.#dependencies;
-    const isReplaced = await log.replaceSegments(baseOffsets, () =>
+    const baseOffsets = old.map(({ baseOffset }) => baseOffset);
+    const isReplaced = await log.replaceSegments(old, () =>
       swapSegments(disk, log.directory, baseOffsets),
     );
     if (!isReplaced) throw new CleaningAbortedError("a segment has gone");
   }
 
   /** Synchronous, and called after every wait for the disk. */
-  #checkWanted(log: Log, segments: readonly Segment[]): void {
+  #checkWanted(log: Log, segments: LogSegments, rest: readonly Segment[]): void {
     const isOnline = log.failure === null && [...this.#logs.logsOnline()].includes(log);
-    const { list } = log.segments;
-    if (isOnline && segments.every((segment) => list.includes(segment))) return;
+    // Others than those that it began with: it was cut, and may have grown again.
+    const isSame = log.segments === segments;
+    if (isOnline && isSame && rest.every((segment) => segments.list.includes(segment))) return;
     throw new CleaningAbortedError("the log has changed");
   }
 
@@ -254,7 +278,7 @@ export class LogCleaner {
   #refused(log: Log, error: unknown): void {
     const { logger } = this.#dependencies;
     const { directory } = log;
-    if (error instanceof CleaningAbortedError || isNotFound(error)) {
+    if (isOutrun(error)) {
       logger.info({ directory, reason: (error as Error).message }, "the compaction was given up");
     } else if (error instanceof DiskError && isOutOfSpace(error)) {
       logger.warn({ directory, error }, "no room to compact the log: it is tried again");
@@ -272,6 +296,19 @@ export class LogCleaner {
       throw error;
     }
   }
+}
+
+/**
+ * Whether the log went on without the cleaner: one of its files, or the log itself, was closed or
+ * removed meanwhile. Nothing is wrong with the disk then.
+ */
+function isOutrun(error: unknown): boolean {
+  return (
+    error instanceof CleaningAbortedError ||
+    error instanceof MailboxClosedError ||
+    isNotFound(error) ||
+    (error instanceof DiskError && error.code === "EBADF")
+  );
 }
 
 function segmentsOf(log: Log, plan: CleaningPlan): readonly Segment[] {

@@ -30,7 +30,7 @@ import { LogState, type LogStateDependencies } from "./log-state.ts";
 import type { ProducerSnapshotEntry } from "./producer-snapshot.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SegmentCache } from "./segment-cache.ts";
-import type { SegmentDependencies } from "./segment.ts";
+import type { Segment, SegmentDependencies } from "./segment.ts";
 import { type LogTail, TailCache } from "./tail-cache.ts";
 import type { AbortedTransaction } from "./txn-index.ts";
 
@@ -359,10 +359,18 @@ export class Log {
    * segments is no longer there. Throws KafkaError KAFKA_STORAGE_ERROR.
    */
   replaceSegments(
-    oldBaseOffsets: readonly number[],
+    old: readonly Segment[],
     putInPlace: () => Promise<readonly string[]>,
   ): Promise<boolean> {
-    return this.#changes.replaceSegments(oldBaseOffsets, putInPlace);
+    return this.#changes.replaceSegments(old, putInPlace);
+  }
+
+  /**
+   * Runs the task when no change of the segments goes on, and lets none begin before it is over: no
+   * truncation above all. Throws what the task throws, and KafkaError KAFKA_STORAGE_ERROR.
+   */
+  undisturbed<T>(task: () => Promise<T>): Promise<T> {
+    return this.#changes.undisturbed(task);
   }
 
   /**

@@ -402,7 +402,7 @@ describe("replaceSegments", () => {
     const until = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const replacing = log.replaceSegments([0, 3], async () => {
+    const replacing = log.replaceSegments(log.segments.list.slice(0, 2), async () => {
       await until;
       disk.put(file(0, ".log"), kept);
       for (const suffix of [".index", ".timeindex"]) await disk.remove(file(0, suffix));
@@ -422,11 +422,22 @@ describe("replaceSegments", () => {
 
   test("is refused when one of them has gone, or takes batches", async () => {
     const { log } = await filled(10);
+    const segments = new Map(log.segments.list.map((each) => [each.baseOffset, each]));
     await log.removeSegmentsBelow(3, "test");
     const never = (): Promise<never> => Promise.reject(new Error("must not be called"));
     for (const bases of [[0, 3], [3, 9], [9], [6, 9]]) {
-      expect(await log.replaceSegments(bases, never), String(bases)).toBe(false);
+      const old = bases.map((base) => segments.get(base)!);
+      expect(await log.replaceSegments(old, never), String(bases)).toBe(false);
     }
+  });
+
+  test("is refused when the log was cut meanwhile, though a segment begins there again", async () => {
+    const { log } = await filled(10);
+    const old = log.segments.list.slice(0, 2);
+    void log.truncateTo(9);
+    const never = (): Promise<never> => Promise.reject(new Error("must not be called"));
+    expect(await log.replaceSegments(old, never)).toBe(false);
+    expect(log.segmentBaseOffsets.slice(0, 2)).toEqual([0, 3]);
   });
 });
 
