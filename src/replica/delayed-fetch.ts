@@ -1,3 +1,4 @@
+import { must } from "../base/assert.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { errorCode, type ErrorName } from "../protocol/errors.ts";
@@ -44,6 +45,8 @@ interface Readable {
 interface Pass {
   readonly answers: PartitionAnswer[];
   readonly watched: Partition[];
+  /** Of the watched, in their order. */
+  readonly watchedAnswers: PartitionAnswer[];
   /** Of all `watched` together, at that moment. */
   exposedBytes: number;
   readonly readable: Readable[];
@@ -126,10 +129,17 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
     const pass = await this.#run();
     this.#giveBack();
     if (pass === null) return null;
-    for (const { partition, answer } of pass.readable) {
-      partition.traffic.bytesOut += answer.records.length;
-    }
+    this.#count(pass);
     return pass.answers;
+  }
+
+  #count({ watched, watchedAnswers }: Pass): void {
+    for (const [index, { traffic }] of watched.entries()) {
+      const answer = must(watchedAnswers[index], "each has an answer");
+      traffic.fetchRequests += 1;
+      traffic.bytesOut += answer.records.length;
+      if (answer.errorCode !== 0) traffic.failedFetchRequests += 1;
+    }
   }
 
   async #run(): Promise<Pass | null> {
@@ -191,6 +201,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
     const pass: Pass = {
       answers: [],
       watched: [],
+      watchedAnswers: [],
       exposedBytes: 0,
       readable: [],
       readBytes: 0,
@@ -211,6 +222,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
 
   #lookAt(partition: Partition, target: FetchTarget, answer: PartitionAnswer, pass: Pass): void {
     pass.watched.push(partition);
+    pass.watchedAnswers.push(answer);
     pass.exposedBytes += partition.exposedBytes;
     const refusal = partition.refusal(target.currentLeaderEpoch) ?? outOfRange(partition, target);
     if (refusal !== null) {

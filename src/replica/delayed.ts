@@ -191,6 +191,13 @@ export class Deadlines {
     this.#granularityMs = options.granularityMs;
   }
 
+  /** How many requests are parked. */
+  get parkedCount(): number {
+    let count = 0;
+    for (const bucket of this.#buckets.values()) count += bucket.size;
+    return count;
+  }
+
   /** Expires `parked` in `delayMs` (at most MAX_PARKED_MS) or a little more, unless cancelled before. */
   add(delayMs: number, parked: Expirable): Deadline {
     const nowMs = this.#clock.nowMs();

@@ -12,6 +12,7 @@ import { type AckGroup, Deadlines } from "./delayed.ts";
 import { DelayedFetch, type FetchOptions, type FetchTarget } from "./delayed-fetch.ts";
 import type { HostedPartition, HostedTopic } from "./hosted-topic.ts";
 import { Partition, type PartitionLog } from "./partition.ts";
+import { addTraffic, noTraffic, type Traffic } from "./traffic.ts";
 
 /** Where partitions' logs live: LogManager, as far as replicas need it. */
 export interface LogStore {
@@ -67,6 +68,8 @@ export class ReplicaManager {
   readonly #topicsById = new Map<Uuid, OwnTopic>();
   /** One per partition that is changing. */
   readonly #changes = new Map<string, { readonly mailbox: Mailbox; pendingCount: number }>();
+  /** Of partitions that are here no more. */
+  readonly #pastTraffic = noTraffic();
   #isClosed = false;
 
   constructor(dependencies: {
@@ -100,6 +103,31 @@ export class ReplicaManager {
   /** The topic of that id with the partitions that are here. */
   topicById(topicId: Uuid): HostedTopic | undefined {
     return this.#topicsById.get(topicId);
+  }
+
+  /** All topics with partitions here. */
+  get topics(): IterableIterator<HostedTopic> {
+    return this.#topicsByName.values();
+  }
+
+  /** Of all partitions that are, or were, here. */
+  totalTraffic(): Traffic {
+    const total = noTraffic();
+    addTraffic(total, this.#pastTraffic);
+    for (const topic of this.topics) {
+      for (const partition of topic.partitions.values()) {
+        const traffic = onlineOf(partition)?.traffic;
+        if (traffic !== undefined) addTraffic(total, traffic);
+      }
+    }
+    return total;
+  }
+
+  get parkedCounts(): { readonly produce: number; readonly fetch: number } {
+    return {
+      produce: this.#produceDeadlines.parkedCount,
+      fetch: this.#fetchDeadlines.parkedCount,
+    };
   }
 
   topicName(topicId: Uuid): string | undefined {
@@ -273,8 +301,11 @@ export class ReplicaManager {
       this.#topicsByName.delete(name);
       this.#topicsById.delete(topic.topicId);
     }
+    const online = onlineOf(partition);
+    if (online === undefined) return;
+    addTraffic(this.#pastTraffic, online.traffic);
     // Last, so that whoever it wakes finds the partition gone.
-    onlineOf(partition)?.resign();
+    online.resign();
   }
 
   async #change<T>(topic: string, partitionIndex: number, task: () => Promise<T>): Promise<T> {

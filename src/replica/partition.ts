@@ -27,6 +27,7 @@ export type PartitionLog = Pick<
   | "read"
   | "safeEndOffset"
   | "setListener"
+  | "unsyncedBytes"
   | "updateConfig"
 >;
 
@@ -147,6 +148,15 @@ export class Partition implements AckSource {
 
   get logEndOffset(): number {
     return this.log.logEndOffset;
+  }
+
+  /** Committed, and not synced here: what was acknowledged and a power cut would take from this replica. */
+  get ackedUnsyncedBytes(): number {
+    return Math.max(0, this.log.unsyncedBytes - this.#unexposed.totalBytes);
+  }
+
+  get isrSizes(): IsrSizes {
+    return this.#isrSizes;
   }
 
   /** About how many bytes the high watermark has moved over since this replica leads. Never falls. */

@@ -4,14 +4,32 @@ export interface Traffic {
   /** Of record batches. */
   bytesIn: number;
   bytesOut: number;
+  /** Parts of Produce requests; those that were refused are among them. */
+  produceRequests: number;
+  failedProduceRequests: number;
+  /** The same of Fetch. */
+  fetchRequests: number;
+  failedFetchRequests: number;
 }
 
 export function noTraffic(): Traffic {
-  return { messagesIn: 0, bytesIn: 0, bytesOut: 0 };
+  return {
+    messagesIn: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    produceRequests: 0,
+    failedProduceRequests: 0,
+    fetchRequests: 0,
+    failedFetchRequests: 0,
+  };
 }
 
-export function addTraffic(sum: Traffic, traffic: Traffic): void {
+export function addTraffic(sum: Traffic, traffic: Readonly<Traffic>): void {
   sum.messagesIn += traffic.messagesIn;
   sum.bytesIn += traffic.bytesIn;
   sum.bytesOut += traffic.bytesOut;
+  sum.produceRequests += traffic.produceRequests;
+  sum.failedProduceRequests += traffic.failedProduceRequests;
+  sum.fetchRequests += traffic.fetchRequests;
+  sum.failedFetchRequests += traffic.failedFetchRequests;
 }

@@ -5,11 +5,18 @@
 export class UnexposedBytes {
   readonly #endOffsets: number[] = [];
   readonly #sizesBytes: number[] = [];
+  #totalBytes = 0;
+
+  /** Of all batches that are above the high watermark. */
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
 
   /** A batch of `sizeBytes` that ends at `endOffset` was appended behind all before. */
   add(endOffset: number, sizeBytes: number): void {
     this.#endOffsets.push(endOffset);
     this.#sizesBytes.push(sizeBytes);
+    this.#totalBytes += sizeBytes;
   }
 
   /**
@@ -26,6 +33,7 @@ export class UnexposedBytes {
     }
     this.#endOffsets.splice(0, count);
     this.#sizesBytes.splice(0, count);
+    this.#totalBytes -= bytes;
     return Math.max(1, bytes);
   }
 
@@ -33,6 +41,6 @@ export class UnexposedBytes {
   truncateTo(endOffset: number): void {
     const count = this.#endOffsets.findLastIndex((each) => each <= endOffset) + 1;
     this.#endOffsets.length = count;
-    this.#sizesBytes.length = count;
+    for (const sizeBytes of this.#sizesBytes.splice(count)) this.#totalBytes -= sizeBytes;
   }
 }

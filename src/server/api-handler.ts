@@ -2,6 +2,7 @@ import type { Api } from "../protocol/apis.ts";
 import { codecFor } from "../protocol/codec.ts";
 import type { Encodable, Infer, Message } from "../protocol/schema.ts";
 import { encodeResponseFrame } from "../protocol/header.ts";
+import { errorCodesOf } from "./response-errors.ts";
 
 /** What a handler may know about the request besides its body. */
 export interface RequestContext {
@@ -43,6 +44,8 @@ export interface ApiHandler {
   /** Lowest and highest version that are served whole. */
   readonly minVersion: number;
   readonly maxVersion: number;
+  /** How often each error code was answered, 0 for none, in the whole answer and in its parts. */
+  readonly errorCounts: ReadonlyMap<number, number>;
   /**
    * Decodes the body and runs the handler up to its first await before it returns. Throws (or rejects
    * with) ProtocolError when the body is damaged. Only dispatch calls it.
@@ -74,18 +77,25 @@ export function handlerFor<Req extends Message, Res extends Message>(
   handle: TypedApiHandler<Req, Res>["handle"],
   versions: VersionRange = {},
 ): TypedApiHandler<Req, Res> {
+  const errorCounts = new Map<number, number>();
+  const errorCodes = errorCodesOf(api.response);
+  const count = (code: number): void => {
+    errorCounts.set(code, (errorCounts.get(code) ?? 0) + 1);
+  };
   return {
     api,
+    errorCounts,
     minVersion: versions.minVersion ?? api.minVersion,
     maxVersion: versions.maxVersion ?? api.maxVersion,
     handle,
     respond(frame, bodyOffset, context) {
       const request = codecFor(api.request, context.apiVersion).decodePrefix(frame, bodyOffset);
       const answer = handle(request, context);
-      const reply = (value: HandlerAnswer<Res>): Reply =>
-        typeof value === "symbol"
-          ? value
-          : encodeResponseFrame(api, context.apiVersion, context.correlationId, value);
+      const reply = (value: HandlerAnswer<Res>): Reply => {
+        if (typeof value === "symbol") return value;
+        errorCodes(value, count);
+        return encodeResponseFrame(api, context.apiVersion, context.correlationId, value);
+      };
       return answer instanceof Promise ? answer.then(reply) : reply(answer);
     },
   };

@@ -139,7 +139,7 @@ class NodeBroker implements Broker {
       },
       this.#config,
     );
-    const dispatcher = new Dispatcher(handlers, logger);
+    const dispatcher = new Dispatcher(handlers, { clock, logger });
     await this.#listeners.serve((...request) => dispatcher.start(...request));
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { APIS } from "../protocol/apis.ts";
 import { errorCode, ProtocolError } from "../protocol/errors.ts";
@@ -14,21 +15,46 @@ import {
   type RequestContext,
 } from "./api-handler.ts";
 import type { ConnectionInfo, Outcome, RequestHooks } from "./net/connection.ts";
+import { QuietLogger } from "./quiet-logger.ts";
+import { RequestStats } from "./request-stats.ts";
 
 const NOTHING: Outcome = { kind: "none" };
 const CLOSE: Outcome = { kind: "close" };
+
+/** An API as it is served, with what became of its requests. */
+export interface Served {
+  readonly handler: ApiHandler;
+  readonly stats: RequestStats;
+}
 
 /**
  * From a frame to its answer. This is the one boundary between clients and the process: a request that
  * is damaged, unknown or trips over a bug of ours costs its connection and one log line, nothing more.
  */
 export class Dispatcher {
-  readonly #handlers: ReadonlyMap<number, ApiHandler>;
+  readonly #handlers: ReadonlyMap<number, Served>;
+  readonly #clock: Pick<Clock, "nowMs">;
   readonly #logger: Logger;
+  readonly #quietLogger: QuietLogger;
 
-  constructor(handlers: readonly ApiHandler[], logger: Logger) {
-    this.#handlers = new Map(handlers.map((handler) => [handler.api.key, handler]));
-    this.#logger = logger;
+  constructor(
+    handlers: readonly ApiHandler[],
+    dependencies: { readonly clock: Pick<Clock, "nowMs">; readonly logger: Logger },
+  ) {
+    this.#handlers = new Map(
+      handlers.map((handler) => {
+        const stats = new RequestStats(handler.api.name);
+        return [handler.api.key, { handler, stats }];
+      }),
+    );
+    this.#clock = dependencies.clock;
+    this.#logger = dependencies.logger;
+    this.#quietLogger = new QuietLogger(dependencies);
+  }
+
+  /** Each API that is served, and what became of its requests. */
+  get served(): Iterable<Served> {
+    return this.#handlers.values();
   }
 
   /** Starts the request; never throws, never rejects. See StartRequest. */
@@ -40,10 +66,15 @@ export class Dispatcher {
     let header: DecodedRequestHeader | null = null;
     try {
       header = decodeRequestHeader(frame);
+      const startMs = this.#clock.nowMs();
       const answer = this.#answer(frame, header, connection, hooks);
-      if (!(answer instanceof Promise)) return outcomeOf(answer);
       const decoded = header;
-      return answer.then(outcomeOf, (error: unknown) => this.#refuse(error, connection, decoded));
+      const finish = (reply: Reply): Outcome => {
+        this.#finished(decoded, startMs);
+        return outcomeOf(reply);
+      };
+      if (!(answer instanceof Promise)) return finish(answer);
+      return answer.then(finish, (error: unknown) => this.#refuse(error, connection, decoded));
     } catch (error) {
       return this.#refuse(error, connection, header);
     }
@@ -56,10 +87,11 @@ export class Dispatcher {
     hooks: RequestHooks,
   ): Reply | Promise<Reply> {
     const { apiKey, apiVersion } = header;
-    const handler = this.#handlers.get(apiKey);
-    if (handler === undefined) {
+    const served = this.#handlers.get(apiKey);
+    if (served === undefined) {
       throw new ProtocolError("unsupported-version", `API key ${apiKey} is not served`);
     }
+    const { handler, stats } = served;
     if (apiVersion < handler.minVersion || apiVersion > handler.maxVersion) {
       if (apiKey === APIS.apiVersions.key) return unsupportedApiVersions(handler, header);
       throw new ProtocolError(
@@ -67,7 +99,13 @@ export class Dispatcher {
         `${handler.api.name} version ${apiVersion} is not served`,
       );
     }
+    stats.began(apiVersion);
     return handler.respond(frame, header.bodyOffset, contextOf(header, connection, hooks));
+  }
+
+  #finished({ apiKey }: DecodedRequestHeader, startMs: number): void {
+    const nowMs = this.#clock.nowMs();
+    this.#handlers.get(apiKey)?.stats.times.record(nowMs - startMs, nowMs);
   }
 
   #refuse(
@@ -78,7 +116,7 @@ export class Dispatcher {
     const { apiKey, apiVersion, clientId } = header ?? {};
     const facts = { connectionId, clientHost, listenerName, apiKey, apiVersion, clientId };
     if (error instanceof ProtocolError && error.kind !== "not-encodable") {
-      this.#logger.warn(facts, `closing a connection for a bad request: ${error.message}`);
+      this.#quietLogger.warn(facts, `closing a connection for a bad request: ${error.message}`);
     } else {
       this.#logger.error({ ...facts, error }, "closing a connection: its request failed");
     }

@@ -43,6 +43,10 @@ export class LogWriter {
   /** Segments that are not finished, oldest first; the last one is active. */
   readonly #segments: Segment[];
   #queue: Run[] = [];
+  /** Taken, written and made durable since this writer began. */
+  #takenBytes = 0;
+  #writtenBytes = 0;
+  #flushedBytes = 0;
   #isPumping = false;
   #isFlushing = false;
   #isFlushWanted = false;
@@ -92,6 +96,11 @@ export class LogWriter {
     return this.#policy.safeEndOffset(this.#dependencies.clock.nowMs());
   }
 
+  /** Of the batches that were taken and that no sync has covered yet. */
+  get unsyncedBytes(): number {
+    return this.#takenBytes - this.#flushedBytes;
+  }
+
   get isStopped(): boolean {
     return this.#isStopped;
   }
@@ -120,6 +129,7 @@ export class LogWriter {
     run.buffers.push(batch);
     run.batchEnds.push(endOffset);
     run.byteCount += batch.length;
+    this.#takenBytes += batch.length;
     this.#startPump();
   }
 
@@ -236,6 +246,7 @@ export class LogWriter {
   }
 
   #afterWrite(run: Run): void {
+    this.#writtenBytes += run.byteCount;
     this.#policy.wrote(run.batchEnds, this.#dependencies.clock.nowMs());
     if (run.segment.hasIndexPortion) {
       run.segment.storeIndexes(false).catch((error: unknown) => {
@@ -271,8 +282,10 @@ export class LogWriter {
         this.#flushTimer?.cancel();
         this.#flushTimer = null;
         const endOffset = this.#policy.startFlush();
+        const flushedBytes = this.#writtenBytes;
         await this.#sync();
         if (this.#hasEnded()) break;
+        this.#flushedBytes = flushedBytes;
         this.#policy.flushed(endOffset);
         if (this.#policy.isFlushDue()) this.#isFlushWanted = true;
         this.#armTimer();

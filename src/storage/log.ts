@@ -144,6 +144,11 @@ export class Log {
     return this.#state.writer.flushedEndOffset;
   }
 
+  /** Of batches that were appended and that no sync has covered: a power cut takes them. */
+  get unsyncedBytes(): number {
+    return this.#state.writer.unsyncedBytes;
+  }
+
   /**
    * What the flush policy counts as safe now (R4). It steps back when data has waited too long for
    * its sync (flush.ms), so a high watermark takes the greatest value it has seen.

@@ -90,6 +90,7 @@ export class ManualClock implements Clock {
 export class FakeLog implements PartitionLog {
   logStartOffset = 0;
   safeEndOffset = 0;
+  unsyncedBytes = 0;
   failure: DiskError | null = null;
   config: LogConfig | null = null;
   /** Reads so far. */

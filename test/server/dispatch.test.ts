@@ -48,7 +48,7 @@ function setUp(heartbeatFunction: HeartbeatFunction = () => ({ errorCode: 0 })) 
     clusterId: "this-cluster",
     nodeId: 3,
   });
-  const dispatcher = new Dispatcher([...others, versions], logger);
+  const dispatcher = new Dispatcher([...others, versions], { clock: { nowMs: () => 0 }, logger });
   const start = (frame: Buffer, onClose: (callback: () => void) => void = () => undefined) =>
     dispatcher.start(frame, CONNECTION, { onClose, onSent: () => undefined });
   return { logger, start };

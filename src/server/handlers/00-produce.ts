@@ -13,6 +13,7 @@ import type { HostedTopic } from "../../replica/hosted-topic.ts";
 import type { ReplicaManager } from "../../replica/manager.ts";
 import type { Partition } from "../../replica/partition.ts";
 import { refusalOf } from "../../replica/refusal.ts";
+import type { Traffic } from "../../replica/traffic.ts";
 import type { LogAppendResult } from "../../storage/log.ts";
 import {
   CLOSE_CONNECTION,
@@ -51,6 +52,7 @@ interface PartitionAnswer {
 
 interface AwaitedAnswer {
   readonly answer: PartitionAnswer;
+  readonly traffic: Traffic;
   readonly ack: PendingAck;
 }
 
@@ -156,21 +158,24 @@ class ProduceAppend {
       recordErrors: [],
       errorMessage: null,
     };
+    let traffic: Traffic | null = null;
     try {
       const partition = this.#find(topic, request, isById);
+      ({ traffic } = partition);
+      traffic.produceRequests += 1;
       const result = this.#append(partition, request.records);
       if (result instanceof Promise) {
         this.#appending.push(
           result.then(
             (appended) => this.#appended(answer, partition, appended),
-            (error: unknown) => this.#refuse(answer, refusalOf(error)),
+            (error: unknown) => this.#refuse(answer, refusalOf(error), partition.traffic),
           ),
         );
       } else {
         this.#appended(answer, partition, result);
       }
     } catch (error) {
-      this.#refuse(answer, refusalOf(error));
+      this.#refuse(answer, refusalOf(error), traffic);
     }
     return answer;
   }
@@ -202,7 +207,7 @@ class ProduceAppend {
     // A repeat waits like the first did: "already appended" is not "already safe" (X2).
     const requiredAcks = requiredAcksOf(this.#request.acks);
     const ack = this.#acks.add(partition, result.lastOffset + 1, requiredAcks);
-    this.#awaited.push({ answer, ack });
+    this.#awaited.push({ answer, traffic: partition.traffic, ack });
   }
 
   #checkTopic(name: string): void {
@@ -228,13 +233,14 @@ class ProduceAppend {
   }
 
   #refuseUnacknowledged(): void {
-    for (const { answer, ack } of this.#awaited) {
-      if (ack.refusal !== null) this.#refuse(answer, ack.refusal);
+    for (const { answer, traffic, ack } of this.#awaited) {
+      if (ack.refusal !== null) this.#refuse(answer, ack.refusal, traffic);
     }
   }
 
-  #refuse(answer: PartitionAnswer, refusal: KafkaError): void {
+  #refuse(answer: PartitionAnswer, refusal: KafkaError, traffic: Traffic | null): void {
     this.#hasError = true;
+    if (traffic !== null) traffic.failedProduceRequests += 1;
     answer.errorCode = refusal.code;
     answer.baseOffset = -1;
     answer.logAppendTimeMs = -1;
