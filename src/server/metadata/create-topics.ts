@@ -72,8 +72,7 @@ export function createTopics(
     }
     const topicId = must(command.topicIds[index], "there is an id for each topic");
     records.push(...recordsFor(image, topic.name, topicId, plan));
-    const isMade = !command.validateOnly;
-    results.push(created(topic.name, isMade ? topicId : ZERO_UUID, plan, defaults.topicConfigs));
+    results.push(created(topic.name, topicId, plan, defaults.topicConfigs));
   }
   for (const name of repeated) {
     results.push(refused(name, itemError("INVALID_REQUEST", "Duplicate topic name.")));

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { ZERO_UUID } from "../../../src/base/ids.ts";
 import { errorName } from "../../../src/protocol/errors.ts";
 import { type CreatableTopic, createTopics } from "../../../src/server/metadata/create-topics.ts";
 import { TopicConfigs } from "../../../src/server/metadata/topic-configs.ts";
@@ -249,10 +248,11 @@ describe("CreateTopics", () => {
     });
   });
 
-  test("with validateOnly answers as if, without an id, and changes nothing", () => {
-    const { answer, records } = create([topic("x", { numPartitions: 7 })], { validateOnly: true });
+  test("with validateOnly answers as if, with an id that nobody gets, and changes nothing", () => {
+    const wanted = topic("x", { numPartitions: 7 });
+    const { answer, records, topicIds } = create([wanted], { validateOnly: true });
     expect(records).toEqual([]);
-    expect(answer[0]).toMatchObject({ errorCode: 0, numPartitions: 7, topicId: ZERO_UUID });
+    expect(answer[0]).toMatchObject({ errorCode: 0, numPartitions: 7, topicId: topicIds[0] });
   });
 
   test("spreads leaders and replicas over the active brokers", () => {
