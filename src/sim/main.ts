@@ -58,12 +58,14 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function report(result: RunResult, problems: readonly string[], isVerbose: boolean): void {
-  const { seed, hash, plan, crashes } = result;
+  const { seed, hash, plan, crashes, groups } = result;
   const loss = plan.mayLose ? `, lost ${result.lostCount} (expected)` : "";
   console.log(
     `seed ${seed} ${hash.slice(0, 16)} flush ${plan.flush}: ${result.eventCount} events, ` +
       `${crashes.kill} kills, ${crashes.power} power cuts, ${crashes.stop} stops; sent ${result.sentCount}, ` +
-      `acked ${result.ackedCount}, polled ${result.polledCount}, in the log ${result.logCount}${loss}`,
+      `acked ${result.ackedCount}, polled ${result.polledCount}, in the log ${result.logCount}${loss}; ` +
+      `groups: ${groups.generations} generations, ${groups.acked} offsets acked, ` +
+      `${groups.refused} refused, ${groups.reads} looked at`,
   );
   if (isVerbose) console.log(JSON.stringify({ plan, virtualMs: result.virtualMs, hash }));
   for (const problem of problems) console.log(`  VIOLATION ${problem}`);

@@ -11,6 +11,8 @@ import {
 } from "../protocol/records/batch.ts";
 import type { BrokerConfig } from "../server/config-keys.ts";
 import { EMBEDDED_SETTINGS, resolveConfig } from "../server/config.ts";
+import { GroupHistory } from "./group-history.ts";
+import { type GroupPlan, groupPlanOf } from "./group-scenario.ts";
 import { Guard } from "./guard.ts";
 import { type Finding, History } from "./history.ts";
 import { type Outcome, type Plan, Scenario } from "./scenario.ts";
@@ -43,6 +45,7 @@ export interface RunResult extends Outcome {
   readonly virtualMs: number;
   readonly sentCount: number;
   readonly ackedCount: number;
+  readonly groups: GroupHistory["counts"];
   readonly plan: Plan & { readonly flush: string };
   /** Empty when all went well. */
   readonly findings: readonly Finding[];
@@ -73,7 +76,13 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     },
     config,
   );
-  const dependencies = { clock, net, machine, random: random.fork("clients"), history };
+  const groups = new GroupHistory({
+    report: (rule, detail) => history.report(rule, detail),
+    mayLose: plan.mayLose,
+    nowMs: () => clock.nowMs,
+    retentionMs: plan.groups.expiryMs ?? Infinity,
+  });
+  const dependencies = { clock, net, machine, random: random.fork("clients"), history, groups };
   const scenario = new Scenario({ ...dependencies, offload: options.offload }, plan);
   const guard = new Guard();
   const stop = watchRejections(history);
@@ -94,6 +103,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     virtualMs: clock.nowMs,
     sentCount: history.sentCount,
     ackedCount: history.ackedCount,
+    groups: groups.counts,
     plan: { ...plan, flush: config["log.flush.interval.messages"].value === 1 ? "1" : "off" },
     findings: history.findings,
   };
@@ -161,6 +171,8 @@ function watchRejections(history: History): () => void {
 function planOf(random: Random): { plan: Plan; config: BrokerConfig } {
   const flush = randomBelow(random, 2) === 0 ? "1" : "off";
   const mayCutPower = flush === "1" ? randomBelow(random, 8) > 0 : randomBelow(random, 4) === 0;
+  const mayLose = mayCutPower && flush === "off";
+  const groups = groupPlanOf(random.fork("groups"), mayLose);
   const settings: Record<string, string> = {
     listeners: `PLAINTEXT://127.0.0.1:${PORT}`,
     "log.dirs": DIRECTORIES.slice(0, 1 + randomBelow(random, 2)).join(","),
@@ -169,6 +181,7 @@ function planOf(random: Random): { plan: Plan; config: BrokerConfig } {
     "log.roll.ms": String([604_800_000, 2000, 500][randomBelow(random, 3)]),
     "log.index.interval.bytes": String([4096, 500][randomBelow(random, 2)]),
     ...(flush === "1" ? { "log.flush.interval.messages": "1" } : {}),
+    ...groupSettings(random, groups),
   };
   const given = Object.entries(settings).map(([key, value]) => ({ key, value, where: "sim" }));
   const { config } = resolveConfig([...EMBEDDED_SETTINGS, ...given]);
@@ -182,9 +195,29 @@ function planOf(random: Random): { plan: Plan; config: BrokerConfig } {
     crashCount: 1 + randomBelow(random, 4),
     maxValueBytes: [100, 100, 3000, 40_000][randomBelow(random, 4)] ?? 100,
     mayCutPower,
-    mayLose: mayCutPower && flush === "off",
+    mayLose,
+    groups,
   };
   return { plan, config };
+}
+
+/** Groups move fast here; in every other run __consumer_offsets is compacted all the time. */
+function groupSettings(random: Random, plan: GroupPlan): Record<string, string> {
+  return {
+    "offsets.topic.num.partitions": String(1 + randomBelow(random, 3)),
+    "group.min.session.timeout.ms": "1",
+    "group.initial.rebalance.delay.ms": String([0, 0, 100][randomBelow(random, 3)]),
+    ...(plan.expiryMs === null
+      ? {}
+      : { "offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "2000" }),
+    ...(randomBelow(random, 2) === 0
+      ? {}
+      : {
+          "log.initial.task.delay.ms": "0",
+          "log.cleaner.backoff.ms": "200",
+          "log.cleaner.min.cleanable.ratio": "0.01",
+        }),
+  };
 }
 
 /** After a clean stop every segment on the platter is whole batches, whose offsets rise (S1, S2). */

@@ -4,6 +4,8 @@ import { randomBelow, type Random } from "../base/random.ts";
 import { APIS } from "../protocol/apis.ts";
 import { errorName } from "../protocol/errors.ts";
 import type { LogRecord } from "../protocol/records/record.ts";
+import type { GroupHistory } from "./group-history.ts";
+import { type GroupPlan, GroupScenario } from "./group-scenario.ts";
 import type { History } from "./history.ts";
 import { ConnectionLostError, SimClient } from "./sim-client.ts";
 import type { SimClock } from "./sim-clock.ts";
@@ -24,6 +26,7 @@ export interface Plan {
   readonly mayCutPower: boolean;
   /** Unsynced acks and power cuts: acked records may be missing, and that is the expected result. */
   readonly mayLose: boolean;
+  readonly groups: GroupPlan;
 }
 
 export interface Outcome {
@@ -40,45 +43,59 @@ export interface ScenarioDependencies {
   readonly random: Random;
   readonly offload: Offload;
   readonly history: History;
+  readonly groups: GroupHistory;
 }
 
 /** One run: clients produce and consume while the broker is killed; then all is read and judged. */
 export class Scenario {
   readonly #dependencies: ScenarioDependencies;
   readonly #plan: Plan;
+  readonly #groups: GroupScenario;
   readonly outcome: Outcome = {
     crashes: { kill: 0, power: 0, stop: 0 },
     polledCount: 0,
     lostCount: 0,
     logCount: 0,
   };
-  #isProducing = true;
+  #isBusy = true;
 
   constructor(dependencies: ScenarioDependencies, plan: Plan) {
     this.#dependencies = dependencies;
     this.#plan = plan;
+    this.#groups = new GroupScenario(
+      {
+        ...dependencies,
+        random: dependencies.random.fork("groups"),
+        sleep: (ms) => this.#sleep(ms),
+        connect: (clientId) => this.#connect(clientId),
+      },
+      plan.groups,
+    );
   }
 
   async run(): Promise<void> {
     const { machine, history } = this.#dependencies;
-    await machine.start();
+    await this.#start();
     const crashes = this.#crashNowAndThen();
     const topics = await this.#createTopics();
     const consumers = this.#consumers(topics);
-    await Promise.all(this.#producers(topics));
-    this.#isProducing = false;
+    await Promise.all([...this.#producers(topics), this.#groups.run(topics)]);
+    this.#isBusy = false;
     await crashes;
     await Promise.all(consumers);
     // The last acks are the ones at risk: nothing but the ack says that they are kept.
-    await this.#crash(this.#plan.mayCutPower ? "power" : "kill");
+    const lastCrash = this.#plan.mayCutPower ? "power" : "kill";
+    await this.#crash(lastCrash);
     await this.#judgeTopics(topics);
+    await this.#groups.judge(topics);
     const logs = await this.#readAll(topics);
     for (const [partition, records] of logs) {
       this.outcome.logCount += records.length;
       this.outcome.lostCount += history.judge(partition, records);
     }
+    await this.#groups.expire(topics, () => this.#crash(lastCrash));
     await machine.stop();
-    await this.#startAgain();
+    await this.#start();
     this.#compare(logs, await this.#readAll(topics));
     await machine.stop();
   }
@@ -106,12 +123,12 @@ export class Scenario {
     );
   }
 
-  /** Reads all partitions in turn, from the start, while there are producers. */
+  /** Reads all partitions in turn, from the start, while there are producers or groups. */
   async #consume(topics: readonly TopicFacts[], name: string): Promise<void> {
     const random = this.#dependencies.random.fork(name);
     const positions = positionsOf(topics);
     let client: SimClient | null = null;
-    while (this.#isProducing) {
+    while (this.#isBusy) {
       const at = positions[randomBelow(random, positions.length)];
       if (at === undefined) return;
       try {
@@ -145,7 +162,7 @@ export class Scenario {
 
   async #crashNowAndThen(): Promise<void> {
     const random = this.#dependencies.random.fork("crashes");
-    for (let count = 0; count < this.#plan.crashCount && this.#isProducing; count += 1) {
+    for (let count = 0; count < this.#plan.crashCount && this.#isBusy; count += 1) {
       // Now and then before the start is through: recovery must bear a crash, too (S6).
       const isSoon = randomBelow(random, 4) === 0;
       await this.#sleep(randomBelow(random, isSoon ? 30 : 600));
@@ -163,12 +180,13 @@ export class Scenario {
     else if (kind === "kill") machine.kill();
     else machine.cutPower();
     await this.#sleep(randomBelow(random, 100));
-    const start = this.#startAgain();
+    const start = this.#start();
     if (randomBelow(random, 4) > 0) await start;
   }
 
-  async #startAgain(): Promise<void> {
-    const { machine, history } = this.#dependencies;
+  async #start(): Promise<void> {
+    const { machine, history, groups } = this.#dependencies;
+    groups.onStart();
     try {
       await machine.start();
     } catch (error) {
