@@ -6,6 +6,7 @@ import type { Logger } from "../base/logger.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { batchNextOffset } from "../protocol/records/batch.ts";
 import { buildBatch } from "../protocol/records/batch-builder.ts";
+import type { DirectoryLog } from "../storage/directory-health.ts";
 import type { Log } from "../storage/log.ts";
 import { readCommittedBatches } from "./committed-batches.ts";
 import { epochStartBatch } from "./control-records.ts";
@@ -56,8 +57,9 @@ const MAX_SLICE_MS = 5;
  */
 export class RaftDriver implements RaftClient {
   readonly leader: LeaderAndEpoch;
-  /** For whoever watches over the directory: it fails the log, and heals it (`Log.heal`). */
-  readonly log: Log;
+  /** For whoever watches over the directory: it fails the log, and heals it. */
+  readonly log: DirectoryLog & { readonly directory: string };
+  readonly #log: Log;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #durablePoint: DurablePoint;
@@ -75,7 +77,19 @@ export class RaftDriver implements RaftClient {
   ) {
     this.#clock = dependencies.clock;
     this.#logger = dependencies.logger;
-    this.log = log;
+    this.#log = log;
+    this.log = {
+      directory: log.directory,
+      get failure() {
+        return log.failure;
+      },
+      fail: (error) => log.fail(error),
+      heal: async () => {
+        // The log's recovery removes what is half written, so nobody may be writing.
+        await durablePoint.stop();
+        await log.heal();
+      },
+    };
     this.#durablePoint = durablePoint;
     this.leader = leader;
     this.#highWatermark = log.logStartOffset;
@@ -118,13 +132,15 @@ export class RaftDriver implements RaftClient {
       await driver.#beginEpoch(options);
       return driver;
     } catch (error) {
+      // Nothing of this attempt may reach the disk when the next one has begun.
+      await opened.durablePoint.stop();
       await log.close();
       throw error;
     }
   }
 
   get nextOffset(): number {
-    return this.log.logEndOffset;
+    return this.#log.logEndOffset;
   }
 
   get highWatermark(): number {
@@ -133,7 +149,7 @@ export class RaftDriver implements RaftClient {
 
   async start(listener: RaftListener): Promise<void> {
     assert(this.#listener === null, "the log is delivered once");
-    const replayedOffset = await this.#deliver(listener, this.log.logStartOffset);
+    const replayedOffset = await this.#deliver(listener, this.#log.logStartOffset);
     // Nothing is appended before the listener leads, so the replay has seen all there is.
     assert(replayedOffset === this.#highWatermark, "the replay ends where appends begin");
     this.#listener = listener;
@@ -165,10 +181,10 @@ export class RaftDriver implements RaftClient {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.log.close();
-    this.#durablePoint.advance(this.log.flushedEndOffset);
+    await this.#log.close();
+    this.#durablePoint.advance(this.#log.flushedEndOffset);
     await this.#durablePoint.stop();
-    if (this.log.failure === null) await this.#durablePoint.write();
+    if (this.#log.failure === null) await this.#durablePoint.write();
     this.#rejectAll(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
   }
 
@@ -178,7 +194,7 @@ export class RaftDriver implements RaftClient {
     const batch = epochStartBatch({
       leader: self,
       voters: [self],
-      isFirst: this.log.logEndOffset === 0,
+      isFirst: this.#log.logEndOffset === 0,
       leaderEpoch: this.leader.leaderEpoch,
       timestampMs,
     });
@@ -188,7 +204,7 @@ export class RaftDriver implements RaftClient {
 
   #append(batch: Buffer, timestampMs: number, records: readonly Buffer[]): RaftAppend {
     const { leaderEpoch } = this.leader;
-    const { baseOffset } = this.log.append(batch, { leaderEpoch, origin: "raft" });
+    const { baseOffset } = this.#log.append(batch, { leaderEpoch, origin: "raft" });
     const lastOffset = batchNextOffset(batch) - 1;
     const committed = new Promise<void>((resolve, reject) => {
       this.#uncommitted.push({
@@ -202,7 +218,7 @@ export class RaftDriver implements RaftClient {
 
   /** A sync has covered more of the log: in a quorum of one that is a commit (K9). */
   #commit(): void {
-    const syncedEndOffset = this.log.flushedEndOffset;
+    const syncedEndOffset = this.#log.flushedEndOffset;
     this.#durablePoint.advance(syncedEndOffset);
     const count = this.#uncommitted.findIndex(({ batch }) => batch.lastOffset >= syncedEndOffset);
     const done = this.#uncommitted.splice(0, count === -1 ? this.#uncommitted.length : count);
@@ -218,7 +234,7 @@ export class RaftDriver implements RaftClient {
     let offset = startOffset;
     let sliceStartMs = this.#clock.nowMs();
     while (offset < this.#highWatermark) {
-      const slice = await this.log.read({
+      const slice = await this.#log.read({
         offset,
         endOffset: this.#highWatermark,
         maxBytes: REPLAY_SLICE_BYTES,
@@ -244,11 +260,11 @@ export class RaftDriver implements RaftClient {
     const failure = this.#failure;
     const startOffset = this.#highWatermark;
     try {
-      await this.log.flush();
-      this.#highWatermark = this.log.flushedEndOffset;
+      await this.#log.flush();
+      this.#highWatermark = this.#log.flushedEndOffset;
       const endOffset = await this.#deliver(listener, startOffset);
       if (this.#failure !== failure) return;
-      assert(endOffset === this.log.logEndOffset, "nothing is appended before the listener leads");
+      assert(endOffset === this.#log.logEndOffset, "nothing is appended before the listener leads");
       this.#failure = null;
       this.#logger.info({ highWatermark: endOffset }, "the metadata log goes on");
       listener.onLeaderChange(this.leader);

@@ -9,6 +9,11 @@ import {
   readQuorumState,
 } from "../../src/raft/quorum-state.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftListener } from "../../src/raft/raft-client.ts";
+import { KafkaError } from "../../src/protocol/errors.ts";
+import { MemoryDisk } from "../../src/sim/memory-disk.ts";
+import { FaultyDisk } from "../../src/storage/faulty-disk.ts";
+import { logWorld } from "../storage/support/log-world.ts";
+import { settle } from "../storage/support/manual-clock.ts";
 import { breakable, fillable, LOG_DIRECTORY, SimWorld } from "./sim-world.ts";
 
 const DIRECTORY = `${LOG_DIRECTORY}/__cluster_metadata-0`;
@@ -286,6 +291,34 @@ describe("the quorum of one", () => {
     await world.run(driver.close());
     world.kill();
     expect((await start(world)).recorder.values).toEqual(heard);
+  });
+
+  test("no room: the note of the durable point, half written, is no obstacle to going on", async () => {
+    const { clock, dependencies } = logWorld();
+    const memory = new MemoryDisk();
+    await memory.mkdir("/data");
+    const disk = new FaultyDisk({ disk: memory, clock });
+    const refusals: string[] = [];
+    const driver = await RaftDriver.open(
+      { ...dependencies, disk },
+      { ...OPTIONS, logDirectory: "/data", onDiskFailure: ({ code }) => refusals.push(code) },
+    );
+    await driver.start(new Recorder());
+    const late = { kind: "delay", ms: 1_000 } as const;
+    disk.setRules([
+      { operations: ["datasync"], path: "*checkpoint.tmp", fault: late },
+      { operations: ["writev"], path: "*.log", fault: { kind: "error", code: "ENOSPC" } },
+    ]);
+    // The note is due, and its sync takes a while.
+    await clock.advance(1_000);
+    await expect(driver.append(1, values("refused")).committed).rejects.toThrow(KafkaError);
+    const healing = driver.log.heal();
+    await settle();
+    for (let seconds = 0; seconds < 3; seconds += 1) await clock.advance(1_000);
+    await healing;
+    expect(refusals).toEqual(["ENOSPC"]);
+    await driver.append(1, values("after")).committed;
+    await driver.close();
   });
 
   test("another node's directory is refused", async () => {
