@@ -1,7 +1,13 @@
-import { DiskError } from "../base/disk.ts";
+import { DiskError, isOutOfSpace } from "../base/disk.ts";
 
 export type DirectoryErrorCode =
-  "LOCKED" | "NAMED_TWICE" | "OTHER_NODE" | "OTHER_CLUSTER" | "NOT_WRITABLE" | "DAMAGED_META";
+  | "LOCKED"
+  | "NAMED_TWICE"
+  | "OTHER_NODE"
+  | "OTHER_CLUSTER"
+  | "NOT_WRITABLE"
+  | "NO_ROOM"
+  | "DAMAGED_META";
 
 /** A log directory that cannot be used as it is; the message names it and the way out. */
 export class DirectoryError extends Error {
@@ -29,6 +35,13 @@ export function asDirectoryError(directory: string, error: unknown): unknown {
     return new DirectoryError(
       "NAMED_TWICE",
       `log directory ${directory} is named twice in log.dirs, under two names: take one of them out`,
+      { cause: error },
+    );
+  }
+  if (isOutOfSpace(error)) {
+    return new DirectoryError(
+      "NO_ROOM",
+      `log directory ${directory} has no room to be opened (${error.message}): make room`,
       { cause: error },
     );
   }

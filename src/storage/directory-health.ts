@@ -2,10 +2,11 @@ import type { Timer } from "../base/clock.ts";
 import { type Disk, DiskError, isOutOfSpace } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
+import { KafkaError } from "../protocol/errors.ts";
 import type { LogDirectory } from "./log-directory.ts";
 
 /** How often a full directory is asked for room. */
-const PROBE_INTERVAL_MS = 1_000;
+export const PROBE_INTERVAL_MS = 1_000;
 /** Less is not worth a try: a segment's next write would fail again. */
 const MIN_USABLE_BYTES = 64 * 1024;
 /** Refusals that say nothing about the health of the directory's disk. */
@@ -114,7 +115,7 @@ export class DirectoryHealth {
     const { fullness } = directory;
     // A quota or the number of files may be the limit, which statfs does not tell: then the first
     // that does not fit says so again.
-    if (!(await this.#hasRoom(disk, directory))) return;
+    if (!(await hasRoom(disk, directory.path))) return;
     const isHealed = await this.guard(directory, async () => {
       for (const log of logsOf(directory)) {
         if (this.#isClosed) return false;
@@ -129,14 +130,21 @@ export class DirectoryHealth {
     logger.warn({ directory: directory.path }, "there is room again in the log directory");
     onHealed();
   }
+}
 
-  async #hasRoom(disk: Pick<Disk, "statfs">, { path }: LogDirectory): Promise<boolean> {
-    try {
-      return (await disk.statfs(path)).usableBytes >= MIN_USABLE_BYTES;
-    } catch (error) {
-      // Nothing was to be kept by this call: it only leaves the question open.
-      if (!(error instanceof DiskError)) throw error;
-      return true;
-    }
+/** What a client hears of a directory that has refused something. */
+export function storageError({ path, failure, fullness }: LogDirectory): KafkaError {
+  const reason = failure?.message ?? fullness?.message ?? "it was refused";
+  return new KafkaError("KAFKA_STORAGE_ERROR", `log directory ${path} cannot be used: ${reason}`);
+}
+
+/** Whether there may be room in the directory: it is worth a try. */
+export async function hasRoom(disk: Pick<Disk, "statfs">, path: string): Promise<boolean> {
+  try {
+    return (await disk.statfs(path)).usableBytes >= MIN_USABLE_BYTES;
+  } catch (error) {
+    // Nothing was to be kept by this call: it only leaves the question open.
+    if (!(error instanceof DiskError)) throw error;
+    return true;
   }
 }

@@ -24,13 +24,18 @@ export interface DirectoryOpeningOptions {
   readonly clusterId: string | null;
 }
 
+export interface DirectoryOpeningDependencies extends LogDirectoryDependencies {
+  readonly random: Random;
+  readonly limiter: Limiter;
+}
+
 /**
  * Locks the directories, makes new ones this node's, and reads what is in them. One that the disk
  * refuses is left out and named, as in Kafka, except for the first: the metadata lies there. One that
  * is another's is a mistake of the settings. Throws DirectoryError; nothing stays locked then.
  */
 export async function openDirectories(
-  dependencies: LogDirectoryDependencies & { readonly random: Random; readonly limiter: Limiter },
+  dependencies: DirectoryOpeningDependencies,
   options: DirectoryOpeningOptions,
 ): Promise<OpenedDirectories> {
   const locked: LogDirectory[] = [];
@@ -44,13 +49,18 @@ export async function openDirectories(
       return true;
     } catch (error) {
       const refusal = asDirectoryError(path, error);
-      const isSkipped = refusal instanceof DirectoryError && refusal.code === "NOT_WRITABLE";
-      if (!isSkipped || path === first) throw refusal;
+      const isRefused =
+        refusal instanceof DirectoryError && ["NOT_WRITABLE", "NO_ROOM"].includes(refusal.code);
+      if (!isRefused || path === first) throw refusal;
       unusable.push({ path, error: refusal });
+      const wayOut =
+        refusal.code === "NO_ROOM"
+          ? "make room, it goes on by itself"
+          : "check the disk, then restart";
       dependencies.logger.error(
         { directory: path, error: refusal },
         "the log directory is offline, and the partitions in it: it could not be opened; the " +
-          "others are served; check the disk, then restart",
+          `others are served; ${wayOut}`,
       );
       return false;
     }
@@ -77,6 +87,24 @@ export async function openDirectories(
   } catch (error) {
     for (const directory of locked) await directory.unlock();
     throw error;
+  }
+}
+
+/** Opens one of the directories that `openDirectories` has left out. Throws DirectoryError. */
+export async function openLeftOut(
+  dependencies: DirectoryOpeningDependencies,
+  path: string,
+  { nodeId, clusterId }: { readonly nodeId: number; readonly clusterId: string },
+): Promise<LogDirectory> {
+  const directory = await LogDirectory.open(dependencies, path);
+  try {
+    directory.checkOwner(nodeId, clusterId);
+    await directory.format(nodeId, clusterId);
+    await directory.load(dependencies.limiter);
+    return directory;
+  } catch (error) {
+    await directory.unlock();
+    throw asDirectoryError(path, error);
   }
 }
 

@@ -294,6 +294,15 @@ export class LogDirectory {
     await this.writeCheckpoint("recovery-point-offset-checkpoint", (log) => log.flushedEndOffset);
   }
 
+  /** All that may not have fitted while there was no room. Throws DiskError. */
+  async rewriteCheckpoints(
+    highWatermarkOf: (topic: string, partitionIndex: number) => number | undefined,
+  ): Promise<void> {
+    await this.dropStaleEntries();
+    await this.writeCheckpoints(highWatermarkOf);
+    await this.writeLogStarts();
+  }
+
   /** Where logs start that do not start at 0. Throws DiskError. */
   async writeLogStarts(): Promise<void> {
     await this.writeCheckpoint("log-start-offset-checkpoint", (log) =>
@@ -301,12 +310,13 @@ export class LogDirectory {
     );
   }
 
-  /** Removes what an earlier run had marked for deletion. Throws DiskError. */
+  /** Removes what an earlier run had marked for deletion, and what is noted of it. Throws DiskError. */
   async removeLeftovers(isWanted: () => boolean): Promise<void> {
     const names = this.#namesToRemove;
     this.#namesToRemove = [];
     const { disk } = this.#dependencies;
     for (const name of names) await removeDirectory(disk, `${this.path}/${name}`, isWanted);
+    await this.dropStaleEntries();
   }
 
   /** Says that everything was closed in order. Throws DiskError. */

@@ -1,15 +1,10 @@
 import { assert } from "../base/assert.ts";
 import { type DiskError, isNotFound } from "../base/disk.ts";
-import { KafkaError } from "../protocol/errors.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
 import { removeDirectory } from "./directory-files.ts";
 import { cleanerOf } from "./directory-cleaning.ts";
-import { DirectoryHealth, type DirectoryLog } from "./directory-health.ts";
-import {
-  type OpenedDirectories,
-  openDirectories,
-  type UnusableDirectory,
-} from "./directory-opening.ts";
+import { DirectoryHealth, type DirectoryLog, storageError } from "./directory-health.ts";
+import { type OpenedDirectories, openDirectories, openLeftOut } from "./directory-opening.ts";
 import { markedDirectoryName, partitionDirectoryName, type DirectoryMark } from "./file-names.ts";
 import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
@@ -26,11 +21,12 @@ import type {
   LogManagerOptions,
   PartitionId,
 } from "./log-manager-options.ts";
-import { placeNewLog } from "./log-placement.ts";
+import { LogPlacement } from "./log-placement.ts";
 import { type StoredLog, storedLogsOf } from "./stored-logs.ts";
 import { TailCache } from "./tail-cache.ts";
 import { recoverUnopened } from "./unopened-logs.ts";
 import { Turns } from "./turns.ts";
+import { UnusableDirectories } from "./unusable-directories.ts";
 
 export { DirectoryError, type DirectoryErrorCode } from "./directory-error.ts";
 export type {
@@ -61,8 +57,9 @@ export class LogManager {
 
   readonly #dependencies: LogManagerDependencies;
   readonly #options: LogManagerOptions;
-  readonly #directories: readonly LogDirectory[];
-  readonly #unusable: readonly UnusableDirectory[];
+  readonly #directories: LogDirectory[];
+  readonly #unusable: UnusableDirectories;
+  readonly #placement: LogPlacement;
   readonly #health: DirectoryHealth;
   readonly #limiter: Limiter;
   readonly #segmentCache: SegmentCache;
@@ -76,8 +73,6 @@ export class LogManager {
   /** Logs in the directories that others have opened: the metadata log. */
   readonly #adopted = new Map<LogDirectory, DirectoryLog>();
   readonly #recoveryReport: RecoveryReport;
-  /** Whether a partition without a directory may be made: it is new. */
-  #mayMakeLogs: boolean;
   #closing: Promise<void> | null = null;
 
   private constructor(
@@ -95,25 +90,30 @@ export class LogManager {
     this.#tailCache = new TailCache({ capacityBytes: options.tailCacheBytes ?? 0 });
     const share = Math.floor((options.maxOpenFiles ?? Infinity) * OPEN_SEGMENTS_SHARE);
     this.#segmentCache = new SegmentCache(Math.min(MAX_OPEN_SEGMENTS, share));
-    this.#directories = usable;
-    this.#unusable = unusable;
-    this.#mayMakeLogs = unusable.length === 0;
+    this.#directories = [...usable];
     this.clusterId = clusterId;
+    this.#unusable = new UnusableDirectories(
+      {
+        ...dependencies,
+        background: this.#background,
+        open: (path) =>
+          openLeftOut({ ...dependencies, limiter }, path, { nodeId: options.nodeId, clusterId }),
+        onOpened: (directory) => this.#onOpenedLate(directory),
+      },
+      unusable,
+    );
+    this.#placement = new LogPlacement(this.#directories, () => this.#unusable.paths);
     const epochs = new Set(usable.map((found) => found.cleanShutdown?.brokerEpoch ?? null));
     const [epoch = null] = epochs;
     this.previousBrokerEpoch = epochs.size === 1 && unusable.length === 0 ? epoch : null;
     this.#health = new DirectoryHealth({
       ...dependencies,
       logsOf: (directory) => this.#logsOf(directory),
-      rewrite: async (directory) => {
-        await directory.dropStaleEntries();
-        await directory.writeCheckpoints(this.#highWatermarks);
-        await directory.writeLogStarts();
-      },
+      rewrite: (directory) => directory.rewriteCheckpoints(this.#highWatermarks),
       onHealed: () => this.#onHealed(),
     });
     this.#cleaner = cleanerOf(dependencies, options.cleaner, {
-      directories: usable,
+      directories: this.#directories,
       health: this.#health,
       logsOnline: () => this.logsOnline(),
       highWatermarkOf: (topic, partitionIndex) => this.#highWatermarks(topic, partitionIndex),
@@ -123,7 +123,8 @@ export class LogManager {
   /**
    * Locks the directories, makes new ones this node's, reads checkpoints and takes the clean-shutdown
    * marks away, durably (R5). Opens no log. One that the disk refuses is offline, and the others are
-   * served; not so the first. Throws DirectoryError; nothing stays locked then.
+   * served; not so the first. One that has no room is opened when it has. Throws DirectoryError; nothing
+   * stays locked then.
    */
   static async open(
     dependencies: LogManagerDependencies,
@@ -142,7 +143,7 @@ export class LogManager {
       directoryId,
       isOnline: failure === null,
     }));
-    const unusable = this.#unusable.map(({ path }) => ({
+    const unusable = this.#unusable.paths.map((path) => ({
       path,
       directoryId: null,
       isOnline: false,
@@ -155,7 +156,7 @@ export class LogManager {
     return this.#directories.filter((each) => each.path === path).flatMap(storedLogsOf);
   }
 
-  /** Called when a full directory has room again and its logs go on: what could not be opened may be now. */
+  /** Called when a full directory has room and its logs go on: what could not be opened may be now. */
   setHealListener(onHealed: () => void): void {
     this.#onHealed = onHealed;
   }
@@ -181,8 +182,8 @@ export class LogManager {
    */
   finishStart(): void {
     this.#recoveryReport.summarize();
-    this.#mayMakeLogs = true;
-    this.#background.start(() => this.#recoverUnopened());
+    this.#placement.finishStart();
+    this.#background.start(() => this.#recoverUnopened([...this.#directories]));
   }
 
   /** The logs that are open and have not failed. */
@@ -203,7 +204,7 @@ export class LogManager {
       await directory.writeLogStarts();
       return true;
     });
-    if (written === null) throw offline(directory);
+    if (written === null) throw storageError(directory);
   }
 
   /** What replication-offset-checkpoint holds; without one, each log's safe end (one replica). */
@@ -302,14 +303,14 @@ export class LogManager {
     for (const each of this.#directories) {
       if (each !== directory && each.partitions.has(key)) await this.#evict(each, key, id);
     }
-    const chosen = directory ?? this.#placeNewLog();
+    const chosen = directory ?? this.#placement.place(id);
     // At once, so that many partitions that are made together are spread.
     chosen.partitions.set(key, id);
     const log = await this.#health.guard(chosen, async () => {
       await chosen.dropStaleEntries();
       return await this.#open(chosen, key, id, config);
     });
-    if (log === null) throw offline(chosen);
+    if (log === null) throw storageError(chosen);
     // The directory went offline while the log was being opened (R9).
     if (chosen.failure !== null) log.fail(chosen.failure);
     chosen.logs.set(key, log);
@@ -406,13 +407,6 @@ export class LogManager {
     return this.#directories.find((directory) => directory.partitions.has(key));
   }
 
-  #placeNewLog(): LogDirectory {
-    if (this.#mayMakeLogs) return placeNewLog(this.#directories);
-    // Its log may lie in the directory that could not be opened: an empty one must not take its place.
-    const paths = this.#unusable.map(({ path }) => path).join(", ");
-    throw new KafkaError("KAFKA_STORAGE_ERROR", `it may lie in ${paths}, which is offline`);
-  }
-
   *#logsOf(directory: LogDirectory): IterableIterator<DirectoryLog> {
     yield* directory.logs.values();
     const adopted = this.#adopted.get(directory);
@@ -420,9 +414,9 @@ export class LogManager {
   }
 
   /** Recovers the partitions whose topic nobody knows, where an unclean stop has left them. */
-  async #recoverUnopened(): Promise<void> {
+  async #recoverUnopened(directories: readonly LogDirectory[]): Promise<void> {
     const { disk, clock, logger, timers } = this.#dependencies;
-    for (const directory of this.#directories) {
+    for (const directory of directories) {
       for (const key of directory.isClean ? [] : directory.partitions.keys()) {
         if (this.#closing !== null) return;
         await this.#inTurn(key, () =>
@@ -453,14 +447,28 @@ export class LogManager {
       retention.apply(retainedLogs(this.#directories, this.#highWatermarkOf));
     this.#background.every(retentionCheckIntervalMs, retain, initialTaskDelayMs);
     this.#cleaner?.start();
-    for (const directory of this.#directories) {
-      this.#background.start(async () => {
-        await this.#health.guard(directory, async () => {
-          await directory.removeLeftovers(() => this.#closing === null);
-          await directory.dropStaleEntries();
-        });
-      });
-    }
+    for (const directory of this.#directories) this.#tidy(directory);
+    this.#unusable.start();
+  }
+
+  /** A directory that had no room at the start is there now: its partitions can be opened. */
+  #onOpenedLate(directory: LogDirectory): void {
+    this.#placement.addLate(directory);
+    this.#directories.push(directory);
+    this.#recoveryReport.expect(directory.path, directory.partitions.size);
+    this.#tidy(directory);
+    this.#onHealed();
+    // Before the end of the start, that sees to it.
+    if (this.#placement.hasStarted)
+      this.#background.start(() => this.#recoverUnopened([directory]));
+  }
+
+  #tidy(directory: LogDirectory): void {
+    this.#background.start(async () => {
+      await this.#health.guard(directory, () =>
+        directory.removeLeftovers(() => this.#closing === null),
+      );
+    });
   }
 
   readonly #highWatermarkOf = (log: Log, { topic, partitionIndex }: StoredPartition): number =>
@@ -486,12 +494,4 @@ export class LogManager {
     assert(this.#closing === null, "a closed manager opens and deletes no logs");
     return this.#turns.run(key, task);
   }
-}
-
-function offline(directory: LogDirectory): KafkaError {
-  const reason = directory.failure?.message ?? directory.fullness?.message ?? "it was refused";
-  return new KafkaError(
-    "KAFKA_STORAGE_ERROR",
-    `log directory ${directory.path} cannot be used: ${reason}`,
-  );
 }

@@ -196,6 +196,76 @@ describe("a directory that cannot be opened at the start", () => {
     await after.close(10);
   });
 
+  /** Two directories with a partition each; the second has no room for the lock of the next start. */
+  async function fullAtStart() {
+    const memory = new MemoryDisk();
+    const before = await world(memory).open();
+    for (const index of [0, 1]) {
+      const log = await before.openLog(partition(index), FLUSHED);
+      log.append(batchOf(3), CLIENT);
+      await log.flush();
+    }
+    await before.close(8);
+    const { clock, disk, open } = world(memory);
+    disk.setRules([{ operations: ["lock"], path: "/b", times: Infinity, fault: NO_ROOM }]);
+    const manager = await open();
+    let healedCount = 0;
+    manager.setHealListener(() => (healedCount += 1));
+    return { clock, disk, memory, manager, healedCount: () => healedCount };
+  }
+
+  test("for want of room is opened when there is room, and what lies in it is served", async () => {
+    const { clock, disk, memory, manager, healedCount } = await fullAtStart();
+    await expect(manager.openLog(partition(1), FLUSHED)).rejects.toThrow("it may lie in /b");
+    manager.finishStart();
+    await clock.advance(10_000);
+    expect(manager.directories.map(({ isOnline }) => isOnline)).toEqual([true, false]);
+    disk.setRules([]);
+    for (let seconds = 0; seconds < 2; seconds += 1) await clock.advance(1_000);
+    expect(healedCount()).toBe(1);
+    expect(manager.directories.map(({ isOnline }) => isOnline)).toEqual([true, true]);
+    const log = await manager.openLog(partition(1), FLUSHED);
+    expect([log.directory, log.logEndOffset]).toEqual(["/b/topic-1", 3]);
+    log.append(batchOf(1), CLIENT);
+    await log.flush();
+    // The cluster learns of the directory when the node registers next.
+    for (const index of [2, 3]) {
+      expect((await manager.openLog(partition(index), FLUSHED)).directory).toBe(
+        `/a/topic-${index}`,
+      );
+    }
+    await manager.close(9);
+    const after = await world(memory).open();
+    expect(after.previousBrokerEpoch).toBe(9);
+    expect((await after.openLog(partition(1), FLUSHED)).logEndOffset).toBe(4);
+    await after.close(10);
+  });
+
+  test("is no reason to make a partition anew that was missing, even when it is there again (R5)", async () => {
+    const { clock, disk, memory, manager } = await fullAtStart();
+    // Of a third directory that was wiped meanwhile, say.
+    const opening = (): Promise<unknown> => manager.openLog(partition(7), FLUSHED);
+    await expect(opening()).rejects.toThrow("it may lie in /b");
+    manager.finishStart();
+    await expect(opening()).rejects.toThrow("it may lie in /b");
+    disk.setRules([]);
+    for (let seconds = 0; seconds < 2; seconds += 1) await clock.advance(1_000);
+    await expect(opening()).rejects.toThrow("restart");
+    expect(memory.directories().filter((path) => path.includes("topic-7"))).toEqual([]);
+    await manager.close(9);
+  });
+
+  test("for want of room, and then is broken, stays offline", async () => {
+    const { clock, disk, manager, healedCount } = await fullAtStart();
+    let count = 0;
+    disk.setRules([{ operations: ["lock"], path: "/b", times: Infinity, fault: EIO }]);
+    disk.setFaultListener(() => (count += 1));
+    for (let seconds = 0; seconds < 5; seconds += 1) await clock.advance(1_000);
+    expect([count, healedCount()]).toEqual([1, 0]);
+    expect(manager.directories.map(({ isOnline }) => isOnline)).toEqual([true, false]);
+    await manager.close(9);
+  });
+
   test("ends the start if it is the first: the metadata lies there", async () => {
     const { disk, open } = world();
     disk.setRules([{ operations: ["mkdir"], path: "/a", fault: { kind: "error", code: "EROFS" } }]);
