@@ -12,6 +12,7 @@ import { openFilesLimit, openFilesWarning } from "./main-limits.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
 import { type NodePorts, nodePorts } from "./node-ports.ts";
+import { startWithRoom } from "./start-with-room.ts";
 
 /** A stop that takes longer is no stop: container runtimes kill after ten seconds. */
 const STOP_TIMEOUT_MS = 9_500;
@@ -34,11 +35,19 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
   const warning = openFilesWarning(maxOpenFiles);
   if (warning !== null) logger.warn({}, warning);
   const limits = maxOpenFiles === null ? {} : { maxOpenFiles };
+  const [directory = ""] = config["log.dirs"];
   try {
-    const broker = await createBroker(ports, config, limits);
-    life.watch(broker);
-    await broker.start();
-    sayStarted(logger, command, broker);
+    const broker = await startWithRoom(
+      ports,
+      { directory, isWanted: () => !life.isStopping },
+      async () => {
+        const attempt = await createBroker(ports, config, limits);
+        life.watch(attempt);
+        await attempt.start();
+        return attempt;
+      },
+    );
+    if (broker !== null) sayStarted(logger, command, broker);
   } catch (error) {
     await life.startFailed(error);
   }
@@ -94,6 +103,10 @@ class Process {
     }
     process.on("uncaughtException", (error) => void this.#onFatal(error));
     process.on("unhandledRejection", (reason) => void this.#onFatal(reason));
+  }
+
+  get isStopping(): boolean {
+    return this.#stoppingSinceMs !== null;
   }
 
   watch(broker: Broker): void {
