@@ -1,8 +1,9 @@
-import { isOutOfSpace, DiskError } from "../../src/base/disk.ts";
+import { must } from "../../src/base/assert.ts";
+import { DiskError, isOutOfSpace } from "../../src/base/disk.ts";
 import type { FaultRule } from "../../src/storage/fault-rules.ts";
-import type { DiskCall } from "../../src/storage/faulty-disk.ts";
+import type { DiskCall, FaultyDisk } from "../../src/storage/faulty-disk.ts";
 import { DIRECTORIES, Machine } from "./machine.ts";
-import { Workload } from "./workload.ts";
+import { type Stage, Workload } from "./workload.ts";
 
 /** A call site of ours, and the kind of file that it is called for. */
 export interface Target {
@@ -10,6 +11,11 @@ export interface Target {
   readonly operation: FaultRule["operations"][number];
   /** A pattern of FaultRule; it names the directory that is to suffer. */
   readonly path: string;
+  /** The part of the workload in which it happens. */
+  readonly stage: Stage;
+  /** That is, when the power has come so often, after so many of these calls. */
+  readonly boot: number;
+  readonly after: number;
 }
 
 export const FAULTS = ["EIO once", "EIO always", "ENOSPC", "short write"] as const;
@@ -25,6 +31,8 @@ const STEPS_AFTER = 12;
 const ROOM_COMES_AFTER_MS = 3_000;
 /** Within so long after room has come all is served. */
 const HEALS_WITHIN_MS = 5_000;
+/** What it takes to try every partition once. */
+const SERVES_WITHIN_MS = 1_000;
 
 /** One run of the workload, with one fault. */
 export class FaultRun {
@@ -37,28 +45,25 @@ export class FaultRun {
   readonly #failedSyncs = new Set<string>();
   #firedCount = 0;
   #stepsAfter = 0;
+  /** When room came; null: it is not there yet, or is not what is missing. */
+  #roomMs: number | null = null;
   #outcome = "borne";
 
   constructor(target: Target, fault: FaultName) {
     this.#target = target;
     this.#fault = fault;
-    this.#machine = new Machine((call) => this.#onCall(call));
+    this.#machine = new Machine();
     this.#workload = new Workload(this.#machine, () => this.#afterStep());
   }
 
   async run(): Promise<Verdict> {
-    const { disk } = this.#machine;
     const onRejection = (reason: unknown): void => {
       this.#violations.push(`the process died: ${String(reason)}`);
     };
     process.on("unhandledRejection", onRejection);
     try {
-      disk.setRules([this.#rule()]);
-      disk.setFaultListener((_rule, call) => this.#onFault(call));
-      this.#machine.onBoot = (next) => {
-        next.setRules(this.#firedCount > 0 ? [] : [this.#rule()]);
-        next.setFaultListener((_rule, call) => this.#onFault(call));
-      };
+      this.#breakSoon(this.#machine.disk);
+      this.#machine.onBoot = (disk) => this.#breakSoon(disk);
       await this.#workload.run();
       await this.#judge();
     } catch (error) {
@@ -72,8 +77,14 @@ export class FaultRun {
     return { outcome: this.#outcome, violations: this.#violations };
   }
 
+  #breakSoon(disk: FaultyDisk): void {
+    const isTime = this.#machine.bootCount === this.#target.boot && this.#firedCount === 0;
+    disk.setRules(isTime ? [this.#rule()] : []);
+    disk.setFaultListener((_rule, call) => this.#onFault(call));
+  }
+
   #rule(): FaultRule {
-    const { site, operation, path } = this.#target;
+    const { site, operation, path, after } = this.#target;
     const isOnce = this.#fault === "EIO once";
     const code = this.#fault.startsWith("EIO") ? "EIO" : "ENOSPC";
     return {
@@ -82,7 +93,7 @@ export class FaultRun {
       operations: [operation],
       path,
       callSite: site,
-      after: 0,
+      after,
       times: isOnce ? 1 : Infinity,
       fault:
         this.#fault === "short write"
@@ -101,8 +112,23 @@ export class FaultRun {
 
   #onFault({ operation, path }: DiskCall): void {
     this.#firedCount += 1;
-    const isSync = operation === "datasync" || operation === "syncDir";
-    if (isSync) this.#failedSyncs.add(`${this.#machine.processCount} ${path}`);
+    if (operation === "datasync" || operation === "syncDir") {
+      this.#failedSyncs.add(`${this.#machine.processCount} ${path}`);
+      if (this.#failedSyncs.size === 1) this.#machine.record((call) => this.#onCall(call));
+    }
+    if (this.#firedCount > 1 || !this.#heals()) return;
+    const { clock } = this.#machine;
+    clock.after(ROOM_COMES_AFTER_MS, () => {
+      this.#machine.disk.setRules([]);
+      this.#roomMs = clock.nowMs();
+    });
+  }
+
+  /** What a sync was to keep is gone, whatever its reason (R9). */
+  #heals(): boolean {
+    const { fault } = this.#rule();
+    const code = fault.kind === "error" || fault.kind === "shortWrite" ? fault.code : "";
+    return isOutOfSpace(new DiskError(code, "", this.#target.operation));
   }
 
   async #afterStep(): Promise<void> {
@@ -114,31 +140,46 @@ export class FaultRun {
   }
 
   async #afterFault(): Promise<void> {
-    const { operation } = this.#target;
-    const code =
-      this.#rule().fault.kind === "error" && this.#fault.startsWith("EIO") ? "EIO" : "ENOSPC";
-    const heals = isOutOfSpace(new DiskError(code, "", operation));
-    if (heals) await this.#machine.pass(ROOM_COMES_AFTER_MS);
-    if (this.#workload.life === null) {
-      if (this.#workload.refusedStartCount > 0) {
-        this.#outcome = "start refused";
-        // Whoever supervises the process starts it again.
-        this.#machine.disk.setRules([]);
-        await this.#workload.start();
-      }
+    if (this.#heals()) {
+      await this.#healing();
       return;
     }
-    const offline = this.#workload.life.manager.directories.filter(({ isOnline }) => !isOnline);
+    const { life } = this.#workload;
+    if (life === null) {
+      if (this.#workload.refusedStartCount === 0) return;
+      // The metadata's directory is broken. Whoever supervises the process starts it again.
+      this.#outcome = "start refused";
+      this.#machine.disk.setRules([]);
+      await this.#workload.start();
+      return;
+    }
+    const offline = life.manager.directories.filter(({ isOnline }) => !isOnline);
     const paths = offline.map(({ path }) => path).join(", ");
-    // One that had no room for its first file, or could not be read, waits for the next start (Kafka, too).
+    // One that was broken when it was opened waits for the next start (Kafka, too).
     const isUnusable = offline.some(({ directoryId }) => directoryId === null);
     if (offline.length > 0) this.#outcome = isUnusable ? `${paths} not opened` : `${paths} offline`;
-    if (!heals || isUnusable) return;
-    if (offline.length > 0) this.#violations.push(`no room took ${paths} offline`);
-    this.#machine.disk.setRules([]);
-    await this.#machine.pass(HEALS_WITHIN_MS);
+  }
+
+  /** Room comes after a while, and so long after it everything is served, by the same process. */
+  async #healing(): Promise<void> {
+    const machine = this.#machine;
+    if (this.#roomMs === null) await machine.pass(ROOM_COMES_AFTER_MS);
+    const roomMs = must(this.#roomMs, "room has come");
+    if (this.#workload.refusedStartCount > 0) {
+      this.#violations.push("no room refused the start");
+      return;
+    }
+    // A stop that was refused leaves nobody to serve.
+    if (this.#workload.life === null) return;
+    await machine.pass(Math.max(0, roomMs + HEALS_WITHIN_MS - machine.clock.nowMs()));
+    const offline = this.#workload.life.manager.directories.filter(({ isOnline }) => !isOnline);
+    for (const { path } of offline) this.#violations.push(`no room keeps ${path} offline`);
     const why = await this.#workload.serves();
     if (why !== null) this.#violations.push(`not healed within ${HEALS_WITHIN_MS} ms: ${why}`);
+    const tookMs = machine.clock.nowMs() - roomMs;
+    if (tookMs > HEALS_WITHIN_MS + SERVES_WITHIN_MS) {
+      this.#violations.push(`healed only ${tookMs} ms after there was room`);
+    }
     this.#outcome = "healed";
   }
 

@@ -1,10 +1,11 @@
 import { loopTurn } from "../../src/base/clock.ts";
-import type { Uuid } from "../../src/base/ids.ts";
 import { SILENT_LOGGER } from "../../src/base/logger.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { TimerQueue } from "../../src/base/timer-queue.ts";
+import { must } from "../../src/base/assert.ts";
 import { RaftDriver } from "../../src/raft/driver.ts";
 import { InlineOffload } from "../../src/server/offload.ts";
+import { startWithRoom } from "../../src/server/start-with-room.ts";
 import { MemoryDisk } from "../../src/sim/memory-disk.ts";
 import { type DiskCall, FaultyDisk } from "../../src/storage/faulty-disk.ts";
 import { LogManager } from "../../src/storage/log-manager.ts";
@@ -24,9 +25,13 @@ const CLEANER = {
 export interface Life {
   readonly manager: LogManager;
   readonly raft: RaftDriver;
+  readonly timers: TimerQueue;
   /** What the metadata log has delivered. */
   readonly committed: Set<string>;
 }
+
+/** Time that a promise of the broker may take; a start may wait for room. */
+const STUCK_AFTER_MS = 30_000;
 
 /** Something that a promise of the broker never came back from. */
 export class StuckError extends Error {
@@ -41,12 +46,23 @@ export class Machine {
   disk: FaultyDisk;
   /** Is given the disk of every later boot. */
   onBoot: (disk: FaultyDisk) => void = () => undefined;
-  readonly #onCall: (call: DiskCall) => void;
+  #onCall: ((call: DiskCall) => void) | null = null;
   #processCount = 0;
+  #bootCount = 0;
 
-  constructor(onCall: (call: DiskCall) => void) {
-    this.#onCall = onCall;
+  constructor() {
     this.disk = this.#boot();
+  }
+
+  /** Is told of every call from now on. Their call sites cost much time. */
+  record(onCall: (call: DiskCall) => void): void {
+    this.#onCall = onCall;
+    this.disk.setRecorder(onCall);
+  }
+
+  /** How often the power has come so far. */
+  get bootCount(): number {
+    return this.#bootCount;
   }
 
   /** Processes that were started so far. */
@@ -58,51 +74,21 @@ export class Machine {
   async start(): Promise<Life> {
     this.#processCount += 1;
     const { clock, disk } = this;
-    const timers = new TimerQueue(clock);
-    const logger = SILENT_LOGGER;
-    const random = new SeededRandom(this.#processCount);
-    const offload = await InlineOffload.open();
-    const manager = await this.run(
-      LogManager.open(
-        { disk, clock, logger, timers, random, offload },
-        { logDirs: DIRECTORIES, nodeId: 1, clusterId: null, cleaner: CLEANER },
+    const life = await this.run(
+      startWithRoom(
+        { clock, disk, logger: SILENT_LOGGER },
+        { directory: DIRECTORIES[0], isWanted: () => true },
+        () => this.#start(new TimerQueue(clock)),
       ),
     );
-    const committed = new Set<string>();
-    try {
-      const raft = await this.run(
-        RaftDriver.open(
-          { disk, clock, logger, timers },
-          {
-            logDirectory: DIRECTORIES[0],
-            nodeId: 1,
-            directoryId: manager.directories[0]!.directoryId as Uuid,
-            onDiskFailure: (error) => manager.onDiskFailure(DIRECTORIES[0], error),
-          },
-        ),
-      );
-      manager.adopt(raft.log);
-      await this.run(
-        raft.start({
-          onCommitted: (batches) => {
-            for (const { records } of batches)
-              for (const value of records) committed.add(String(value));
-          },
-          onLeaderChange: () => undefined,
-          onFailure: () => undefined,
-        }),
-      );
-      return { manager, raft, committed };
-    } catch (error) {
-      await this.run(manager.close(null));
-      throw error;
-    }
+    return must(life, "it is wanted");
   }
 
   /** SIGTERM. */
   async stop(life: Life): Promise<void> {
     await this.run(life.raft.close());
     await this.run(life.manager.close(1));
+    life.timers.close();
   }
 
   /** The power goes: what was not synced is gone. */
@@ -135,15 +121,59 @@ export class Machine {
       state.isSettled = true;
     };
     promise.then(mark, mark);
-    for (let turn = 0; turn < 5_000; turn += 1) {
-      await loopTurn();
-      if (state.isSettled) return promise;
-      if (turn % 50 === 49) await this.clock.advance(20);
+    const startMs = this.clock.nowMs();
+    while (this.clock.nowMs() - startMs < STUCK_AFTER_MS) {
+      for (let turn = 0; turn < 50; turn += 1) {
+        await loopTurn();
+        if (state.isSettled) return promise;
+      }
+      await this.clock.advance(20);
     }
     throw new StuckError("a promise did not settle", { cause: new Error().stack });
   }
 
+  async #start(timers: TimerQueue): Promise<Life> {
+    const { clock, disk } = this;
+    const logger = SILENT_LOGGER;
+    const random = new SeededRandom(this.#processCount);
+    const offload = await InlineOffload.open();
+    const closers: (() => Promise<void>)[] = [];
+    try {
+      const manager = await LogManager.open(
+        { disk, clock, logger, timers, random, offload },
+        { logDirs: DIRECTORIES, nodeId: 1, clusterId: null, cleaner: CLEANER },
+      );
+      closers.push(() => manager.close(null));
+      const raft = await RaftDriver.open(
+        { disk, clock, logger, timers },
+        {
+          logDirectory: DIRECTORIES[0],
+          nodeId: 1,
+          directoryId: must(manager.directories[0]?.directoryId, "the first one is open"),
+          onDiskFailure: (error) => manager.onDiskFailure(DIRECTORIES[0], error),
+        },
+      );
+      closers.push(() => raft.close());
+      manager.adopt(raft.log);
+      const committed = new Set<string>();
+      await raft.start({
+        onCommitted: (batches) => {
+          for (const { records } of batches)
+            for (const value of records) committed.add(String(value));
+        },
+        onLeaderChange: () => undefined,
+        onFailure: () => undefined,
+      });
+      return { manager, raft, timers, committed };
+    } catch (error) {
+      for (const close of closers.reverse()) await close();
+      timers.close();
+      throw error;
+    }
+  }
+
   #boot(): FaultyDisk {
+    this.#bootCount += 1;
     // The lock of a dead process is free.
     this.platter.freeLocks();
     const { clock } = this;

@@ -24,6 +24,9 @@ const COMPACTED: LogConfig = { ...CONFIG, cleanupPolicy: { compacts: true, delet
 const WALL_MS = 1_800_000_000_000;
 const PRODUCER_ID = 7;
 
+/** Parts of the script in which the same call means something else to those who wait for it. */
+export type Stage = "first start" | "service" | "cuts" | "stop" | "restart" | "recovery";
+
 /** A partition of the workload, and what a client was promised of it. */
 interface Shelf {
   readonly id: PartitionId;
@@ -55,6 +58,8 @@ export class Workload {
   /** What is left of the script is not run. */
   isOver = false;
   life: Life | null = null;
+  /** Where in the script it is. */
+  stage: Stage = "first start";
   readonly #afterStep: () => Promise<void>;
   #valueCount = 0;
 
@@ -73,8 +78,12 @@ export class Workload {
   }
 
   async run(): Promise<void> {
-    await this.#step(() => this.start());
+    await this.#step(async () => {
+      await this.start();
+      this.life?.manager.finishStart();
+    });
     for (const shelf of this.shelves) await this.#step(() => this.open(shelf));
+    this.stage = "service";
     for (let round = 0; round < 5; round += 1) {
       for (const topic of ["t", "d"]) await this.#appendAll(topic);
       await this.#step(() => this.propose());
@@ -82,12 +91,16 @@ export class Workload {
     await this.#transactions();
     await this.#pass(5_000);
     await this.#compaction();
+    this.stage = "cuts";
     await this.#structure();
     await this.#deletion();
     await this.#pass(60_000);
     await this.#appendAll("t");
+    this.stage = "stop";
     await this.#step(() => this.stop());
+    this.stage = "restart";
     await this.#secondLife();
+    this.stage = "recovery";
     await this.#thirdLife();
   }
 
@@ -288,6 +301,7 @@ export class Workload {
   async #secondLife(): Promise<void> {
     await this.#step(() => this.start());
     for (const shelf of this.shelves) await this.#step(() => this.open(shelf));
+    this.life?.manager.finishStart();
     // Several segments beyond the recovery point.
     for (let round = 0; round < 5; round += 1) await this.#appendAll("t");
     for (const topic of ["x", "c"]) await this.#appendAll(topic);
