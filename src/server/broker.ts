@@ -17,12 +17,15 @@ import type { BrokerConfig } from "./config-keys.ts";
 import { GROUP_METADATA_TOPIC, GroupCoordinator } from "./coordinator/group-coordinator.ts";
 import { partitionCoordinatorLog } from "./coordinator/partition-log.ts";
 import { Dispatcher } from "./dispatch.ts";
-import { createHandlers } from "./handlers.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
+import { createHandlers } from "./handlers.ts";
+import { type HealthCheck, healthChecks } from "./health.ts";
 import type { MetadataImage } from "./metadata/image.ts";
 import { MetadataManager } from "./metadata/metadata-manager.ts";
 import { Publisher } from "./metadata/publisher.ts";
+import { BrokerMetrics } from "./metrics.ts";
 import { type BoundListener, Listeners } from "./net/listeners.ts";
+import { UncleanElections } from "./unclean-elections.ts";
 
 /** One node, from ports and settings. `start` and `close` are called once each. */
 export interface Broker {
@@ -32,6 +35,10 @@ export interface Broker {
   readonly listeners: readonly BoundListener[];
   /** Known once it has started. */
   readonly clusterId: string;
+  /** Whether clients should be sent here, checked by name. */
+  health(): readonly HealthCheck[];
+  /** In the text form of Prometheus. */
+  metrics(): Promise<string>;
   /** Answers what is in work, flushes, and marks the shutdown as clean. Idempotent. */
   close(): Promise<void>;
 }
@@ -62,7 +69,12 @@ class NodeBroker implements Broker {
   readonly #listeners: Listeners;
   /** What `close` has to undo, in the order in which it came to be. */
   readonly #closers: (() => Promise<void>)[] = [];
+  readonly #uncleanElections = new UncleanElections();
   #clusterId: string | null = null;
+  #logs: LogManager | null = null;
+  #metadata: MetadataManager | null = null;
+  /** Once it serves. */
+  #metrics: BrokerMetrics | null = null;
   #starting: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
 
@@ -79,6 +91,20 @@ class NodeBroker implements Broker {
 
   get clusterId(): string {
     return must(this.#clusterId, "the broker has started");
+  }
+
+  health(): readonly HealthCheck[] {
+    return healthChecks({
+      isServing: this.#metrics !== null,
+      isStopping: this.#closing !== null,
+      directories: this.#logs?.directories ?? [],
+      image: this.#metadata?.image ?? null,
+      nodeId: this.#config["node.id"],
+    });
+  }
+
+  metrics(): Promise<string> {
+    return must(this.#metrics, "the broker has started").text();
   }
 
   async start(): Promise<void> {
@@ -141,6 +167,11 @@ class NodeBroker implements Broker {
     );
     const dispatcher = new Dispatcher(handlers, { clock, logger });
     await this.#listeners.serve((...request) => dispatcher.start(...request));
+    this.#metrics = new BrokerMetrics({
+      ...{ clock, logs, replicas, dispatcher, fetchSessions, listeners: this.#listeners },
+      image: () => metadata.image,
+      uncleanLeaderElections: () => this.#uncleanElections.count,
+    });
   }
 
   async #openLogs(timers: TimerQueue): Promise<LogManager> {
@@ -149,6 +180,7 @@ class NodeBroker implements Broker {
       { disk, clock, random: random.fork("logs"), logger, timers, offload },
       { ...logManagerOptionsOf(this.#config), ...this.#limits },
     );
+    this.#logs = logs;
     this.#clusterId = logs.clusterId;
     return logs;
   }
@@ -176,6 +208,8 @@ class NodeBroker implements Broker {
     );
     this.#onClose(() => metadata.close());
     brokerEpoch = () => metadata.brokerEpoch;
+    this.#metadata = metadata;
+    metadata.subscribe((_image, delta) => this.#uncleanElections.observe(delta));
     return metadata;
   }
 

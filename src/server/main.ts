@@ -8,6 +8,7 @@ import { type Broker, createBroker } from "./broker.ts";
 import { type CommandLine, EXIT_CODES } from "./config-command-line.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import { describeDurability, durabilityOf } from "./durability.ts";
+import { openAdminPort } from "./main-admin.ts";
 import { openFilesLimit, openFilesWarning } from "./main-limits.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
