@@ -48,7 +48,9 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
         return attempt;
       },
     );
-    if (broker !== null) sayStarted(logger, command, broker);
+    if (broker === null) return;
+    sayStarted(logger, command, broker);
+    void openAdminPort(broker, config["holdfast.admin.address"], { clock: ports.clock, logger });
   } catch (error) {
     await life.startFailed(error);
   }
