@@ -12,7 +12,8 @@ import { TopicConfigs } from "./metadata/topic-configs.ts";
 import type { ConnectionLimits } from "./net/connection-limits.ts";
 import type { ListenersOptions } from "./net/listeners.ts";
 
-// The only place that knows both Kafka's keys and what the parts call them.
+// The only place that knows both Kafka's keys and what the parts call them. What can change while the
+// broker runs is a getter or a function: `config` is live (config-layers.ts).
 
 const MINUTE_MS = 60 * 1000;
 
@@ -24,7 +25,7 @@ export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
     checkpointIntervalMs: config["log.flush.offset.checkpoint.interval.ms"],
     highWatermarkCheckpointIntervalMs:
       config["replica.high.watermark.checkpoint.interval.ms"].value,
-    producerIdExpirationMs: config["producer.id.expiration.ms"],
+    producerIdExpirationMs: () => config["producer.id.expiration.ms"],
     tailCacheBytes: config["holdfast.tail.cache.bytes"].value,
     retentionCheckIntervalMs: config["log.retention.check.interval.ms"].value,
     initialTaskDelayMs: config["log.initial.task.delay.ms"].value,
@@ -32,9 +33,15 @@ export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
       ? {
           cleaner: {
             initialDelayMs: config["log.initial.task.delay.ms"].value,
-            backoffMs: config["log.cleaner.backoff.ms"].value,
-            dedupeBufferBytes: config["log.cleaner.dedupe.buffer.size"].value,
-            maxBytesPerSecond: Math.max(1, config["log.cleaner.io.max.bytes.per.second"]),
+            get backoffMs() {
+              return config["log.cleaner.backoff.ms"].value;
+            },
+            get dedupeBufferBytes() {
+              return config["log.cleaner.dedupe.buffer.size"].value;
+            },
+            get maxBytesPerSecond() {
+              return Math.max(1, config["log.cleaner.io.max.bytes.per.second"]);
+            },
           },
         }
       : {}),
@@ -50,7 +57,9 @@ export function groupOptionsOf(config: BrokerConfig): GroupCoordinatorOptions {
     offsetMetadataMaxBytes: config["offset.metadata.max.bytes"],
     offsetsRetentionMs: config["offsets.retention.minutes"] * MINUTE_MS,
     offsetsRetentionCheckIntervalMs: config["offsets.retention.check.interval.ms"].value,
-    maxBatchBytes: config["message.max.bytes"],
+    get maxBatchBytes() {
+      return config["message.max.bytes"];
+    },
     writeTimeoutMs: config["offsets.commit.timeout.ms"],
   };
 }
@@ -95,18 +104,21 @@ function connectionLimitsOf(config: BrokerConfig, maxOpenFiles: number): Connect
   };
 }
 
-/** What topics inherit from the broker's settings. */
-export function topicConfigsOf(config: BrokerConfig): TopicConfigs {
-  return new TopicConfigs((key) => config.given.get(key) ?? null, config["node.id"]);
+/** What topics inherit from the broker's settings as they were read at the start. */
+export function topicConfigsOf({ given, ...config }: BrokerConfig): TopicConfigs {
+  return new TopicConfigs((key) => given.get(key) ?? null, config["node.id"]);
 }
 
-export function metadataOptionsOf(config: BrokerConfig): MetadataManagerOptions {
+export function metadataOptionsOf(
+  config: BrokerConfig,
+  topicConfigs: TopicConfigs,
+): MetadataManagerOptions {
   return {
     nodeId: config["node.id"],
     defaults: {
       numPartitions: config["num.partitions"],
       replicationFactor: config["default.replication.factor"],
-      topicConfigs: topicConfigsOf(config),
+      topicConfigs,
     },
     internalTopics: {
       offsetsPartitions: config["offsets.topic.num.partitions"],

@@ -13,16 +13,20 @@ import {
   metadataOptionsOf,
   topicConfigsOf,
 } from "./broker-options.ts";
+import { ConfigAdmin } from "./config-admin.ts";
 import type { BrokerConfig } from "./config-keys.ts";
+import { LiveConfig } from "./config-layers.ts";
 import { GROUP_METADATA_TOPIC, GroupCoordinator } from "./coordinator/group-coordinator.ts";
 import { partitionCoordinatorLog } from "./coordinator/partition-log.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { FetchSessions } from "./fetch-sessions.ts";
 import { createHandlers } from "./handlers.ts";
 import { type HealthCheck, healthChecks } from "./health.ts";
-import type { MetadataImage } from "./metadata/image.ts";
+import type { LogLevels } from "./log-levels.ts";
+import { brokerOverrides, clusterOverrides, type MetadataImage } from "./metadata/image.ts";
 import { MetadataManager } from "./metadata/metadata-manager.ts";
 import { Publisher } from "./metadata/publisher.ts";
+import type { TopicConfigs } from "./metadata/topic-configs.ts";
 import { BrokerMetrics } from "./metrics.ts";
 import { type BoundListener, Listeners } from "./net/listeners.ts";
 import { UncleanElections } from "./unclean-elections.ts";
@@ -47,6 +51,8 @@ export interface Broker {
 export interface BrokerLimits {
   /** How many files it may open; default: enough. */
   readonly maxOpenFiles?: number;
+  /** What it logs, if clients may change that. */
+  readonly logLevels?: LogLevels;
 }
 
 /** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
@@ -64,7 +70,10 @@ export function createBroker(
 
 class NodeBroker implements Broker {
   readonly #ports: Ports;
+  readonly #live: LiveConfig;
+  /** What holds now, at each look. */
   readonly #config: BrokerConfig;
+  readonly #topicConfigs: TopicConfigs;
   readonly #limits: BrokerLimits;
   readonly #listeners: Listeners;
   /** What `close` has to undo, in the order in which it came to be. */
@@ -80,9 +89,11 @@ class NodeBroker implements Broker {
 
   constructor(ports: Ports, config: BrokerConfig, limits: BrokerLimits) {
     this.#ports = ports;
-    this.#config = config;
+    this.#live = new LiveConfig(config);
+    this.#config = this.#live.view;
+    this.#topicConfigs = topicConfigsOf(config);
     this.#limits = limits;
-    this.#listeners = new Listeners(ports, listenersOptionsOf(config, limits.maxOpenFiles));
+    this.#listeners = new Listeners(ports, listenersOptionsOf(this.#config, limits.maxOpenFiles));
   }
 
   get listeners(): readonly BoundListener[] {
@@ -162,6 +173,11 @@ class NodeBroker implements Broker {
         ...{ fetchSessions, replicas, metadata, coordinator, clock, offload, logger, clusterId },
         ...{ logs, disk },
         greatestProducerId: () => greatestProducerId(logs),
+        configAdmin: new ConfigAdmin({
+          ...{ metadata, logger, topicConfigs: this.#topicConfigs },
+          settings: () => this.#live.settings,
+          logLevels: this.#limits.logLevels ?? null,
+        }),
       },
       this.#config,
     );
@@ -204,7 +220,7 @@ class NodeBroker implements Broker {
     this.#onClose(() => raft.close());
     const metadata = await MetadataManager.open(
       { raft, random: random.fork("metadata"), timers, logger },
-      metadataOptionsOf(this.#config),
+      metadataOptionsOf(this.#config, this.#topicConfigs),
     );
     this.#onClose(() => metadata.close());
     brokerEpoch = () => metadata.brokerEpoch;
@@ -216,7 +232,9 @@ class NodeBroker implements Broker {
   /** Tells the cluster of this process, and opens all that it leads. */
   async #register(parts: Parts): Promise<void> {
     const { logs, metadata, replicas, coordinator } = parts;
-    metadata.subscribe((_image, { removedTopics }) => {
+    metadata.subscribe((image, { removedTopics }) => {
+      const cluster = clusterOverrides(image);
+      this.#live.update({ cluster, broker: brokerOverrides(image, this.#config["node.id"]) });
       coordinator.onTopicsDeleted(removedTopics.map(({ name }) => name));
     });
     const publisher = new Publisher<Partition>(
@@ -237,7 +255,7 @@ class NodeBroker implements Broker {
           },
           onResignation: (partitionIndex) => coordinator.onResignation(partitionIndex),
         },
-        topicConfigs: topicConfigsOf(this.#config),
+        topicConfigs: this.#topicConfigs,
         logger: this.#ports.logger,
       },
       { nodeId: this.#config["node.id"] },

@@ -12,6 +12,7 @@ import {
   optionalString,
   short,
   string,
+  withoutDefault,
 } from "./config-spec.ts";
 import { LONG_MAX_TEXT } from "./config-types.ts";
 
@@ -90,11 +91,9 @@ const REPLICATION = keys("a lone node has no followers", {
 
 /** They are no properties: Kafka has them only as they are set while it runs. */
 const THROTTLES = keys("a lone node has no followers", {
-  "follower.replication.throttled.rate": clusterWide(internal(long(LONG_MAX_TEXT, { min: 0 }))),
-  "leader.replication.throttled.rate": clusterWide(internal(long(LONG_MAX_TEXT, { min: 0 }))),
-  "replica.alter.log.dirs.io.max.bytes.per.second": clusterWide(
-    internal(long(LONG_MAX_TEXT, { min: 0 })),
-  ),
+  "follower.replication.throttled.rate": throttle(),
+  "leader.replication.throttled.rate": throttle(),
+  "replica.alter.log.dirs.io.max.bytes.per.second": throttle(),
 });
 
 const METADATA_LOG = keys("the metadata log is kept whole", {
@@ -320,6 +319,10 @@ export const KEYS_WITHOUT_EFFECT: Readonly<Record<string, ConfigSpec<unknown>>> 
   ...UNSTABLE,
   ...OTHER_TUNING,
 };
+
+function throttle(): ConfigSpec<unknown> {
+  return clusterWide(internal(withoutDefault(long(LONG_MAX_TEXT, { min: 0 }))));
+}
 
 function keys(
   why: string,

@@ -116,7 +116,7 @@ export const RETENTION_KEYS = {
     list(
       "delete",
       "delete: old segments go; compact: the newest record of each key stays; or both.",
-      ["delete", "compact"],
+      ["compact", "delete"],
     ),
   ),
   "log.retention.ms": clusterWide(

@@ -7,6 +7,7 @@ import type { ReplicaManager } from "../replica/manager.ts";
 import type { LogManager } from "../storage/log-manager.ts";
 import { adminHandlers } from "./admin-handlers.ts";
 import type { ApiHandler } from "./api-handler.ts";
+import type { ConfigAdmin } from "./config-admin.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import type { GroupCoordinator } from "./coordinator/group-coordinator.ts";
 import type { FetchSessions } from "./fetch-sessions.ts";
@@ -28,8 +29,12 @@ import { createTopicsHandler } from "./handlers/19-create-topics.ts";
 import { deleteTopicsHandler } from "./handlers/20-delete-topics.ts";
 import { deleteRecordsHandler } from "./handlers/21-delete-records.ts";
 import { initProducerIdHandler } from "./handlers/22-init-producer-id.ts";
+import { describeConfigsHandler } from "./handlers/32-describe-configs.ts";
+import { alterConfigsHandler } from "./handlers/33-alter-configs.ts";
 import { deleteGroupsHandler } from "./handlers/42-delete-groups.ts";
+import { incrementalAlterConfigsHandler } from "./handlers/44-incremental-alter-configs.ts";
 import { offsetDeleteHandler } from "./handlers/47-offset-delete.ts";
+import { listConfigResourcesHandler } from "./handlers/74-list-config-resources.ts";
 import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
 import { leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
@@ -49,6 +54,7 @@ export interface HandlerDependencies {
   readonly offload: Offload;
   readonly logger: Logger;
   readonly clusterId: string;
+  readonly configAdmin: ConfigAdmin;
 }
 
 /** Every API that this broker serves. What is here is advertised, and nothing else. */
@@ -61,6 +67,7 @@ export function createHandlers(
     ...groupHandlers(dependencies),
     ...metadataHandlers(dependencies, config),
     ...adminHandlers(dependencies, config),
+    ...configHandlers(dependencies),
   ];
   const { metadata, clusterId } = dependencies;
   const versions = apiVersionsHandler({
@@ -74,6 +81,15 @@ export function createHandlers(
     nodeId: config["node.id"],
   });
   return [...handlers, versions];
+}
+
+function configHandlers({ configAdmin, metadata }: HandlerDependencies): readonly ApiHandler[] {
+  return [
+    describeConfigsHandler({ configAdmin }),
+    alterConfigsHandler({ configAdmin }),
+    incrementalAlterConfigsHandler({ configAdmin }),
+    listConfigResourcesHandler({ image: () => metadata.image }),
+  ];
 }
 
 function dataHandlers(

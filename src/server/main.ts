@@ -27,7 +27,7 @@ const FLUSH_TIMEOUT_MS = 5_000;
 /** Runs the broker until a signal or a fatal error ends the process. Called once, by bin/broker. */
 export async function main(command: CommandLine & { readonly kind: "run" }): Promise<void> {
   const { config, notices } = command.loaded;
-  const logger = await createLogger(config["holdfast.log.level"]);
+  const { logger, levels } = await createLogger(config["holdfast.log.level"]);
   const { ports, volatileDisk, diskFaults } = await openPorts(config, logger);
   const life = new Process({ clock: ports.clock, logger, volatileDisk });
   if (diskFaults !== null) process.on("SIGHUP", () => diskFaults.reload());
@@ -35,7 +35,7 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
   const maxOpenFiles = openFilesLimit();
   const warning = openFilesWarning(maxOpenFiles);
   if (warning !== null) logger.warn({}, warning);
-  const limits = maxOpenFiles === null ? {} : { maxOpenFiles };
+  const limits = { logLevels: levels, ...(maxOpenFiles === null ? {} : { maxOpenFiles }) };
   const [directory = ""] = config["log.dirs"];
   try {
     const broker = await startWithRoom(
@@ -174,6 +174,6 @@ function isBadConfiguration(error: unknown): boolean {
   if (error instanceof ListenError) return error.isBadConfiguration;
   return (
     error instanceof DirectoryError &&
-    ["OTHER_NODE", "OTHER_CLUSTER", "NOT_WRITABLE"].includes(error.code)
+    ["OTHER_NODE", "OTHER_CLUSTER", "NOT_WRITABLE", "NAMED_TWICE"].includes(error.code)
   );
 }

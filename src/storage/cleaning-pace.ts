@@ -11,16 +11,17 @@ export class CleaningAbortedError extends Error {
 /** Keeps the cleaner from taking more than its share of the event loop and of the disk. */
 export class CleaningPace {
   readonly #clock: Clock;
-  readonly #maxBytesPerSecond: number;
+  readonly #options: { readonly maxBytesPerSecond: number };
   #sliceStartMs: number;
   /** When the bytes that were taken so far are paid for. */
   #paidAtMs = 0;
   #waiting: { readonly timer: Timer; readonly resolve: () => void } | null = null;
   #isStopped = false;
 
+  /** `options` is read at each use. */
   constructor(clock: Clock, options: { readonly maxBytesPerSecond: number }) {
     this.#clock = clock;
-    this.#maxBytesPerSecond = options.maxBytesPerSecond;
+    this.#options = options;
     this.#sliceStartMs = clock.nowMs();
   }
 
@@ -46,9 +47,10 @@ export class CleaningPace {
 
   /** So many bytes were read or written; waits until that is within the limit. */
   async spend(byteCount: number): Promise<void> {
-    if (this.#maxBytesPerSecond === Infinity || this.#isStopped) return;
+    const { maxBytesPerSecond } = this.#options;
+    if (maxBytesPerSecond === Infinity || this.#isStopped) return;
     const nowMs = this.#clock.nowMs();
-    this.#paidAtMs = Math.max(this.#paidAtMs, nowMs) + (byteCount * 1000) / this.#maxBytesPerSecond;
+    this.#paidAtMs = Math.max(this.#paidAtMs, nowMs) + (byteCount * 1000) / maxBytesPerSecond;
     await this.wait(this.#paidAtMs - nowMs);
     this.#sliceStartMs = this.#clock.nowMs();
   }

@@ -26,8 +26,8 @@ export interface LogManagerOptions {
   readonly checkpointIntervalMs?: number;
   /** replica.high.watermark.checkpoint.interval.ms; default 5000. */
   readonly highWatermarkCheckpointIntervalMs?: number;
-  /** producer.id.expiration.ms; default 86400000. */
-  readonly producerIdExpirationMs?: number;
+  /** producer.id.expiration.ms, asked for at each use; default 86400000. */
+  readonly producerIdExpirationMs?: () => number;
   /** holdfast.tail.cache.bytes; default 0: none. */
   readonly tailCacheBytes?: number;
   /** log.retention.check.interval.ms; default 300000. */

@@ -432,14 +432,14 @@ export class LogManager {
     const {
       checkpointIntervalMs = 60_000,
       highWatermarkCheckpointIntervalMs = 5_000,
-      producerIdExpirationMs = 86_400_000,
+      producerIdExpirationMs = () => 86_400_000,
       retentionCheckIntervalMs = 300_000,
       initialTaskDelayMs = 30_000,
     } = this.#options;
     this.#background.every(checkpointIntervalMs, () => this.#checkpointAll(true));
     this.#background.every(highWatermarkCheckpointIntervalMs, () => this.#checkpointAll(false));
     this.#background.every(PRODUCER_CHECK_INTERVAL_MS, () => {
-      for (const log of this.logsOnline()) log.expireProducers(producerIdExpirationMs);
+      for (const log of this.logsOnline()) log.expireProducers(producerIdExpirationMs());
       return Promise.resolve();
     });
     const retention = new Retention(this.#dependencies.clock);

@@ -121,7 +121,7 @@ describe("values", () => {
     ["log.message.timestamp.type", "createtime", "one of CreateTime, LogAppendTime"],
     ["holdfast.disk.page.cache", "none", "one of os, process"],
     ["compression.type", "brotli", "one of producer, uncompressed, gzip, snappy, lz4, zstd"],
-    ["log.cleanup.policy", "delete,nothing", "a list of delete, compact"],
+    ["log.cleanup.policy", "delete,nothing", "a list of compact, delete"],
     ["process.roles", "broker,zookeeper", "a list of broker, controller"],
   ])("%s=%s is refused with key, value, place and range", (key, value, allowed) => {
     const message = messageOf(() => resolve({ [key]: value }));

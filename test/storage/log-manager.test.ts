@@ -579,7 +579,7 @@ describe("a failed disk takes its directory offline for ever, and no other (R9)"
 
 test("idempotent producers are forgotten after producer.id.expiration.ms", async () => {
   const { start, clock } = managerWorld();
-  const manager = await start({ producerIdExpirationMs: 1_000_000 });
+  const manager = await start({ producerIdExpirationMs: () => 1_000_000 });
   const log = await manager.openLog(partition(0), CONFIG);
   const send = (baseSequence: number): (() => unknown) => {
     const batch = batchOf(1, 5, { producerId: 3, producerEpoch: 0, baseSequence });

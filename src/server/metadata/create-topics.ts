@@ -58,11 +58,12 @@ export function createTopics(
   defaults: CreateTopicsDefaults,
 ): ControllerResult<readonly CreatableTopicResult[]> {
   const { unique, repeated } = splitRepeated(command.topics);
+  const topicConfigs = defaults.topicConfigs.under(image);
   const records: Buffer[] = [];
   const results: CreatableTopicResult[] = [];
   const newNames = new Map<string, string>();
   for (const [index, topic] of unique.entries()) {
-    const plan = planTopic(image, topic, defaults, newNames);
+    const plan = planTopic(image, topic, { ...defaults, topicConfigs }, newNames);
     if (plan.error !== null) {
       results.push(refused(topic.name, plan.error));
       continue;
@@ -72,7 +73,7 @@ export function createTopics(
     }
     const topicId = must(command.topicIds[index], "there is an id for each topic");
     records.push(...recordsFor(image, topic.name, topicId, plan));
-    results.push(created(topic.name, topicId, plan, defaults.topicConfigs));
+    results.push(created(topic.name, topicId, plan, topicConfigs));
   }
   for (const name of repeated) {
     results.push(refused(name, itemError("INVALID_REQUEST", "Duplicate topic name.")));

@@ -93,6 +93,14 @@ export function configKey(resourceType: number, resourceName: string): string {
   return `${resourceType}:${resourceName}`;
 }
 
+/** Resources of the type that were given settings. */
+export function namesWithConfigs(image: MetadataImage, resourceType: number): readonly string[] {
+  const prefix = configKey(resourceType, "");
+  return [...image.configs.keys()].flatMap((key) =>
+    key.startsWith(prefix) ? [key.slice(prefix.length)] : [],
+  );
+}
+
 const NO_CONFIG: ConfigImage = new Map();
 
 /** The settings that a resource itself was given. */

@@ -6,6 +6,7 @@ import type { TimerQueue } from "../../base/timer-queue.ts";
 import { errorName, KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
 import { ActiveController } from "./active-controller.ts";
+import { alterConfigs, type AlterConfigsCommand, type ConfigRules } from "./alter-configs.ts";
 import {
   bootstrapCluster,
   fenceReplicas,
@@ -251,6 +252,19 @@ export class MetadataManager {
       (image) => updateFeatures(image, { ...command, nodeId }),
       options.timeoutMs,
       (_answer, error) => error,
+    );
+  }
+
+  /** Answers for each resource with null when its settings hold on this node, or with why not. */
+  alterConfigs(
+    command: AlterConfigsCommand,
+    rules: ConfigRules,
+    options: { readonly timeoutMs: number },
+  ): Promise<readonly (ItemError | null)[]> {
+    return this.#answer(
+      (image) => alterConfigs(image, command, rules),
+      options.timeoutMs,
+      (errors, error) => command.resources.map((_resource, index) => errors?.[index] ?? error),
     );
   }
 

@@ -4,6 +4,8 @@ import type { Logger } from "../../base/logger.ts";
 import type { LogConfig } from "../../storage/log.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import {
+  brokerOverrides,
+  clusterOverrides,
   type MetadataImage,
   type PartitionImage,
   type TopicImage,
@@ -91,15 +93,24 @@ export class Publisher<P> implements MetadataPublisher {
       this.#changes(delta.image, delta.previous.topicsById.get(topic.topicId), topic),
     );
     await this.#run(changes);
-    for (const topic of delta.reconfiguredTopics) {
-      const { config, minInsyncReplicas } = this.#settings(delta.image, topic);
-      this.#replicas.updateConfig(topic, config, minInsyncReplicas);
-    }
+    this.#reconfigure(delta);
   }
 
   /** Tries again to lead what the disk has refused: there is room again. */
   async retry(): Promise<void> {
     await this.#run([...this.#failed.values()]);
+  }
+
+  /** What is set for brokers holds for every topic that has not its own. */
+  #reconfigure({ previous, image, reconfiguredTopics }: MetadataDelta): void {
+    const isBrokerChanged =
+      clusterOverrides(previous) !== clusterOverrides(image) ||
+      brokerOverrides(previous, this.#nodeId) !== brokerOverrides(image, this.#nodeId);
+    const topics = isBrokerChanged ? image.topicsByName.keys() : reconfiguredTopics;
+    for (const topic of topics) {
+      const { config, minInsyncReplicas } = this.#settings(image, topic);
+      this.#replicas.updateConfig(topic, config, minInsyncReplicas);
+    }
   }
 
   #removals(topic: TopicImage): Task[] {
@@ -163,7 +174,8 @@ export class Publisher<P> implements MetadataPublisher {
   }
 
   #settings(image: MetadataImage, topic: string) {
-    const effective = this.#topicConfigs.effective(topicOverrides(image, topic));
+    const topicConfigs = this.#topicConfigs.under(image);
+    const effective = topicConfigs.effective(topicOverrides(image, topic));
     return { config: toLogConfig(effective), minInsyncReplicas: effective["min.insync.replicas"] };
   }
 

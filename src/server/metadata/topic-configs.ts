@@ -67,6 +67,7 @@ export class TopicConfigs {
   readonly #nodeId: number;
   readonly #dynamic: Dynamic;
   readonly #defaults: ReadonlyMap<TopicConfigKey, TopicConfigEntry>;
+  readonly #inherited: TopicConfig;
   /** The last that `under` made: settings of brokers seldom change. */
   #under: TopicConfigs | null = null;
 
@@ -82,6 +83,8 @@ export class TopicConfigs {
     this.#defaults = new Map(
       TOPIC_CONFIG_KEYS.map((name) => [name, inherited(name, brokerSetting, dynamic)]),
     );
+    const texts = [...this.#defaults].map(([name, { value }]) => [name, value] as const);
+    this.#inherited = valuesOf(texts) as TopicConfig; // Every key is among them.
   }
 
   /** The same with what the image has for brokers. */
@@ -112,13 +115,9 @@ export class TopicConfigs {
 
   /** The settings that hold. Throws ConfigValueError when `problem` has one. */
   effective(overrides: ReadonlyMap<string, string>): TopicConfig {
-    const values = TOPIC_CONFIG_KEYS.map((name) => {
-      const text = overrides.get(name) ?? this.#defaults.get(name)?.value ?? "";
-      const type: ConfigType<unknown> = TOPIC_CONFIGS[name].type;
-      const value = type.parse(name, text);
-      return [name, type.kind === "long" ? (value as LongSetting).value : value] as const;
-    });
-    return Object.fromEntries(values) as unknown as TopicConfig; // Made of the table's own keys.
+    if (overrides.size === 0) return this.#inherited;
+    const own = [...overrides].filter(([name]) => isTopicConfigKey(name));
+    return { ...this.#inherited, ...valuesOf(own) };
   }
 
   /** All settings with their sources, by name. */
@@ -128,6 +127,15 @@ export class TopicConfigs {
       return value === undefined ? entry : { name: entry.name, value, source: "topic" };
     });
   }
+}
+
+function valuesOf(texts: readonly (readonly [string, string])[]): Partial<TopicConfig> {
+  const values = texts.map(([name, text]) => {
+    const type: ConfigType<unknown> = TOPIC_CONFIGS[name as TopicConfigKey].type;
+    const value = type.parse(name, text);
+    return [name, type.kind === "long" ? (value as LongSetting).value : value] as const;
+  });
+  return Object.fromEntries(values); // Made of the table's own keys.
 }
 
 /** What a topic has that was given nothing: the first key of the broker that is set counts. */

@@ -7,6 +7,7 @@ import {
 } from "../../../src/server/metadata/metadata-manager.ts";
 import { Publisher, type PublishedLeadership } from "../../../src/server/metadata/publisher.ts";
 import { LOG_DIRECTORY, type SimWorld } from "../../raft/sim-world.ts";
+import type { TopicConfigs } from "../../../src/server/metadata/topic-configs.ts";
 import { DEFAULTS } from "./cluster-image.ts";
 
 const DIRECTORY_ID = "rVOkE_ZvVwdXAkHJFrWK8g" as Uuid;
@@ -55,8 +56,10 @@ export async function startNode(
     readonly previousBrokerEpoch?: number | null;
     readonly logDirs?: readonly Uuid[];
     readonly bend?: (disk: Disk) => Disk;
+    readonly topicConfigs?: TopicConfigs;
   } = {},
 ) {
+  const topicConfigs = over.topicConfigs ?? DEFAULTS.topicConfigs;
   const whole = world.startProcess();
   const process = { ...whole, disk: over.bend?.(whole.disk) ?? whole.disk };
   const raft = await world.run(
@@ -71,7 +74,7 @@ export async function startNode(
       { raft, ...process },
       {
         nodeId: 1,
-        defaults: DEFAULTS,
+        defaults: { ...DEFAULTS, topicConfigs },
         internalTopics: {
           offsetsPartitions: 3,
           offsetsReplicationFactor: 1,
@@ -86,7 +89,7 @@ export async function startNode(
     {
       replicas: host,
       coordinator: host,
-      topicConfigs: DEFAULTS.topicConfigs,
+      topicConfigs,
       logger: process.logger,
     },
     { nodeId: 1 },

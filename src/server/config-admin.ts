@@ -1,0 +1,246 @@
+import type { Logger } from "../base/logger.ts";
+import { errorCode } from "../protocol/errors.ts";
+import type {
+  DescribeConfigsRequest,
+  DescribeConfigsResponse,
+} from "../protocol/messages/32-describe-configs.ts";
+import type {
+  AlterConfigsRequest,
+  AlterConfigsResponse,
+} from "../protocol/messages/33-alter-configs.ts";
+import type { IncrementalAlterConfigsRequest } from "../protocol/messages/44-incremental-alter-configs.ts";
+import { brokerChangeProblem } from "./config-broker-changes.ts";
+import { describeConfigs } from "./config-describe.ts";
+import { specOf } from "./config-keys.ts";
+import type { BrokerSettings } from "./config-layers.ts";
+import { alterLoggers, nodeIdProblem } from "./config-loggers.ts";
+import type { LogLevels } from "./log-levels.ts";
+import type { AlteredResource } from "./metadata/alter-configs.ts";
+import { changed, type ConfigChange, operationOf } from "./metadata/config-operations.ts";
+import { type ItemError, itemError } from "./metadata/controller.ts";
+import {
+  BROKER_LOGGER_RESOURCE,
+  BROKER_RESOURCE,
+  CLIENT_METRICS_RESOURCE,
+  configOf,
+  GROUP_RESOURCE,
+  TOPIC_RESOURCE,
+} from "./metadata/image.ts";
+import type { MetadataManager } from "./metadata/metadata-manager.ts";
+import type { TopicConfigs } from "./metadata/topic-configs.ts";
+
+export interface ConfigAdminDependencies {
+  readonly metadata: Pick<MetadataManager, "image" | "alterConfigs">;
+  /** As of the metadata's image. */
+  readonly settings: () => BrokerSettings;
+  readonly topicConfigs: TopicConfigs;
+  /** null: nobody here can change what is logged. */
+  readonly logLevels: LogLevels | null;
+  readonly logger: Logger;
+}
+
+type IncrementalResource = IncrementalAlterConfigsRequest["resources"][number];
+type LegacyResource = AlterConfigsRequest["resources"][number];
+type Alteration = AlterConfigsResponse["responses"][number];
+
+/** A resource of a request: refused (or, for loggers, done) here, or for the controller. */
+type Prepared =
+  | { readonly kind: "answered"; readonly error: ItemError | null }
+  | { readonly kind: "passed"; readonly change: ConfigChange };
+
+/** The request names no time; Kafka's forwarding waits as long. */
+const TIMEOUT_MS = 60_000;
+
+const PERSISTENT_RESOURCES: ReadonlySet<number> = new Set([
+  TOPIC_RESOURCE,
+  BROKER_RESOURCE,
+  CLIENT_METRICS_RESOURCE,
+  GROUP_RESOURCE,
+]);
+
+/**
+ * Settings as clients see and change them. What this node alone can judge (its own settings, its loggers)
+ * is judged here, the rest by the controller, which commits it; answers come when it holds here.
+ */
+export class ConfigAdmin {
+  readonly #dependencies: ConfigAdminDependencies;
+  readonly #nodeId: number;
+
+  constructor(dependencies: ConfigAdminDependencies) {
+    this.#dependencies = dependencies;
+    this.#nodeId = dependencies.settings().config["node.id"];
+  }
+
+  /** What is set, and where; never rejects. */
+  describe(request: DescribeConfigsRequest): DescribeConfigsResponse["results"] {
+    const { metadata, topicConfigs, logLevels } = this.#dependencies;
+    const { image } = metadata;
+    const state = {
+      ...{ image, logLevels, nodeId: this.#nodeId },
+      settings: this.#dependencies.settings(),
+      topicConfigs: topicConfigs.under(image),
+    };
+    return request.resources.map((resource) => describeConfigs(state, resource, request));
+  }
+
+  /** IncrementalAlterConfigs. */
+  alterIncrementally(request: IncrementalAlterConfigsRequest): Promise<Alteration[]> {
+    return this.#alter(request.resources, request.validateOnly, (resource) =>
+      this.#prepareIncremental(resource, request.validateOnly),
+    );
+  }
+
+  /** AlterConfigs: what is not named goes. */
+  replace(request: AlterConfigsRequest): Promise<Alteration[]> {
+    return this.#alter(request.resources, request.validateOnly, (resource) =>
+      this.#prepareLegacy(resource),
+    );
+  }
+
+  async #alter<R extends LegacyResource | IncrementalResource>(
+    resources: readonly R[],
+    validateOnly: boolean,
+    prepare: (resource: R) => Prepared,
+  ): Promise<Alteration[]> {
+    const repeated = repeatedResources(resources);
+    const prepared = resources.map((resource): Prepared => {
+      if (repeated.has(keyOf(resource))) {
+        return refused("Each resource must appear at most once.");
+      }
+      return commonProblem(resource) ?? prepare(resource);
+    });
+    const passed = resources.flatMap(({ resourceType, resourceName }, index) => {
+      const item = prepared[index];
+      return item?.kind === "passed" ? [{ resourceType, resourceName, change: item.change }] : [];
+    });
+    const errors = await this.#commit(passed, validateOnly);
+    return resources.map(({ resourceType, resourceName }, index) => {
+      const item = prepared[index];
+      const error = item?.kind === "answered" ? item.error : (errors.shift() ?? null);
+      return {
+        ...{ resourceType, resourceName },
+        errorCode: error === null ? 0 : errorCode(error.name),
+        errorMessage: error?.message ?? null,
+      };
+    });
+  }
+
+  async #commit(
+    resources: readonly AlteredResource[],
+    validateOnly: boolean,
+  ): Promise<(ItemError | null)[]> {
+    if (resources.length === 0) return [];
+    const rules = {
+      topicConfigs: this.#dependencies.topicConfigs,
+      brokerText: (key: string) => this.#dependencies.settings().text(key),
+      brokerListDefault,
+    };
+    const errors = await this.#dependencies.metadata.alterConfigs(
+      { resources, validateOnly },
+      rules,
+      { timeoutMs: TIMEOUT_MS },
+    );
+    if (!validateOnly) this.#say(resources.filter((_resource, index) => errors[index] === null));
+    return [...errors];
+  }
+
+  #prepareIncremental(resource: IncrementalResource, validateOnly: boolean): Prepared {
+    const { resourceType, configs } = resource;
+    const missing = configs.filter(
+      ({ configOperation, value }) => value === null && operationOf(configOperation) !== "DELETE",
+    );
+    if (missing.length > 0) return nullValues(missing);
+    if (resourceType === BROKER_LOGGER_RESOURCE) {
+      const { logLevels, logger } = this.#dependencies;
+      const options = { nodeId: this.#nodeId, validateOnly };
+      const error = alterLoggers(logLevels, resource, options);
+      if (error === null && !validateOnly) {
+        logger.warn({ levels: Object.fromEntries(logLevels?.all() ?? []) }, "log levels changed");
+      }
+      return { kind: "answered", error };
+    }
+    const operations = [];
+    for (const { name, configOperation, value } of configs) {
+      const operation = operationOf(configOperation);
+      if (operation === null) return refused(`Unknown operations type ${configOperation}`);
+      operations.push({ name, operation, value: value ?? "" });
+    }
+    return this.#passed(resource, { kind: "incremental", operations });
+  }
+
+  #prepareLegacy(resource: LegacyResource): Prepared {
+    const missing = resource.configs.filter(({ value }) => value === null);
+    if (missing.length > 0) return nullValues(missing);
+    const values = new Map(resource.configs.map(({ name, value }) => [name, value ?? ""]));
+    return this.#passed(resource, { kind: "replace", values });
+  }
+
+  /** Kafka's order: a broker judges its own settings before anybody else sees them. */
+  #passed(
+    { resourceType, resourceName }: Pick<LegacyResource, "resourceType" | "resourceName">,
+    change: ConfigChange,
+  ): Prepared {
+    if (!PERSISTENT_RESOURCES.has(resourceType)) {
+      return refused(`Unknown resource type ${resourceType}`);
+    }
+    if (resourceType !== BROKER_RESOURCE) return { kind: "passed", change };
+    if (resourceName !== "") {
+      const problem = nodeIdProblem(resourceName, this.#nodeId, "broker id, expected");
+      if (problem !== null) return refused(problem);
+    }
+    const current = configOf(this.#dependencies.metadata.image, resourceType, resourceName);
+    const next = changed(current, change, brokerListDefault);
+    if (!(next instanceof Map)) return { kind: "answered", error: next as ItemError };
+    const problem = brokerChangeProblem(this.#dependencies.settings(), next, resourceName === "");
+    return problem === null ? { kind: "passed", change } : refused(problem);
+  }
+
+  /** For whoever reads the log afterwards; what has no effect is said here, since no answer can. */
+  #say(resources: readonly AlteredResource[]): void {
+    for (const { resourceType, resourceName, change } of resources) {
+      const keys =
+        change.kind === "replace"
+          ? [...change.values.keys()]
+          : change.operations.map(({ name, operation }) => `${operation} ${name}`);
+      const facts = { resourceType, resourceName, keys };
+      this.#dependencies.logger.info(facts, "settings were changed by a client");
+      if (resourceType !== BROKER_RESOURCE) continue;
+      for (const key of keys.map((text) => text.split(" ").at(-1) ?? "")) {
+        const { doc = "" } = specOf(key) ?? {};
+        if (!doc.startsWith("No effect")) continue;
+        this.#dependencies.logger.warn({}, `${key}: ${doc.charAt(0).toLowerCase()}${doc.slice(1)}`);
+      }
+    }
+  }
+}
+
+function brokerListDefault(key: string): string | null {
+  const spec = specOf(key);
+  return spec?.type.kind === "list" ? (spec.defaultText ?? "") : null;
+}
+
+function keyOf({ resourceType, resourceName }: LegacyResource | IncrementalResource): string {
+  return `${resourceType}:${resourceName}`;
+}
+
+function repeatedResources(
+  resources: readonly (LegacyResource | IncrementalResource)[],
+): ReadonlySet<string> {
+  const keys = resources.map(keyOf);
+  return new Set(keys.filter((key, index) => keys.indexOf(key) !== index));
+}
+
+function commonProblem({ configs }: LegacyResource | IncrementalResource): Prepared | null {
+  const names = configs.map(({ name }) => name);
+  return new Set(names).size === names.length
+    ? null
+    : refused("Error due to duplicate config keys");
+}
+
+function nullValues(missing: readonly { readonly name: string }[]): Prepared {
+  return refused(`Null value not supported for : ${missing.map(({ name }) => name).join(", ")}`);
+}
+
+function refused(message: string): Prepared {
+  return { kind: "answered", error: itemError("INVALID_REQUEST", message) };
+}
