@@ -25,6 +25,8 @@ export interface ChangeableLog {
   ): LogState;
   /** The state takes the place of the one before. What is cached of that is dropped. */
   adopt(state: LogState): void;
+  /** What lies below the offset was compacted: what is cached of it is dropped. */
+  forgetCachedBelow(offset: number): void;
 }
 
 export interface LogChangesDependencies extends SegmentDependencies {
@@ -99,6 +101,8 @@ export class LogChanges {
           indexIntervalBytes: this.#log.config().indexIntervalBytes,
         });
         await cleaned.measure();
+        const last = must(old.at(-1), "a segment is replaced");
+        this.#log.forgetCachedBelow(segments.endOffsetOf(last, state.logEndOffset));
         segments.replaceAll(segments.list.toSpliced(at, old.length, cleaned));
         this.#deleted.removeAfter(this.#log.config().fileDeleteDelayMs, deletedPaths);
       } finally {

@@ -417,6 +417,9 @@ export class Log {
         this.#tail.clear();
         this.#state = state;
       },
+      forgetCachedBelow: (offset) => {
+        this.#tail.forgetBelow(offset);
+      },
     });
   }
 

@@ -123,6 +123,8 @@ export class LogTail {
   readonly #writtenEndOffset: () => number;
   /** Ascending offsets; gaps between slabs were not cached. The last one is filled. */
   #slabs: Slab[] = [];
+  /** What is cached below it is not what lies in the log. */
+  #validFrom = 0;
 
   constructor(cache: TailCache, writtenEndOffset: () => number) {
     this.#cache = cache;
@@ -151,6 +153,7 @@ export class LogTail {
    */
   read(options: SegmentReadOptions): LogReadResult | null {
     const { offset, limitOffset, maxBytes, minOneBatch } = options;
+    if (offset < this.#validFrom) return null;
     const slab = this.#slabs.findLast(({ baseOffset }) => baseOffset <= offset);
     if (slab === undefined || endOffsetOf(slab) <= offset) return null;
     const first = countUpTo(slab.endOffsets, offset);
@@ -176,7 +179,16 @@ export class LogTail {
 
   /** Forgets all: what is cached may not be the log's any more, or the log is closed. */
   clear(): void {
+    this.#validFrom = 0;
     while (this.#slabs.length > 0) this.#giveUpOldest();
+  }
+
+  /** Serves nothing below the offset any more: it was compacted. */
+  forgetBelow(offset: number): void {
+    this.#validFrom = Math.max(this.#validFrom, offset);
+    while ((this.#slabs[0]?.endOffsets.at(-1) ?? Infinity) <= offset) {
+      if (!this.maybeGiveUpOldest()) return;
+    }
   }
 
   /** Whether a slab was given up; one that is being written cannot be. */

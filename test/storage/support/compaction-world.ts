@@ -39,6 +39,9 @@ const CLEANER = {
   dedupeBufferBytes: 1_000_000,
 };
 
+/** Enough for all that a test writes: who reads may never see there what was compacted. */
+const TAIL_BYTES = 4 * 1024 * 1024;
+
 /** How a process ends. */
 export type End = "kill" | "power" | "order";
 
@@ -96,7 +99,11 @@ export class CompactionWorld {
     };
     const options = {
       ...{ logDirs: [DIRECTORY], nodeId: 1, clusterId: "cluster", cleaner: CLEANER },
-      ...{ checkpointIntervalMs: 7, highWatermarkCheckpointIntervalMs: 3 },
+      ...{
+        checkpointIntervalMs: 7,
+        highWatermarkCheckpointIntervalMs: 3,
+        tailCacheBytes: TAIL_BYTES,
+      },
       ...this.#options,
     };
     this.#manager = await this.run(LogManager.open(dependencies, options));
