@@ -314,6 +314,8 @@ export class SimMember {
     if (error === "NONE") this.#world.groups.onLeft(told);
     else if (COORDINATOR_AWAY.has(error)) return this.#pause(20);
     this.#forget();
+    // The heartbeat that was on its way, or a commit of its last words.
+    if (randomBelow(this.#random, 2) === 0) await this.#speakForFormer(client);
   }
 
   /** A new process of the same instance, or of nobody. */
