@@ -76,6 +76,7 @@ function setUp(
     started,
     hooks,
     closedCount: () => closedCount,
+    knownCount: () => knownCount,
     answer: async (name: string, outcome: Outcome = answer(`<${name}>`)) => {
       open.get(name)!(outcome);
       await Promise.resolve();
@@ -357,5 +358,122 @@ describe("a connection is closed", () => {
     await clock.advance(1002);
     expect(connection.isDestroyed).toBe(true);
     expect(clock.pendingCount).toBe(0);
+  });
+});
+
+/** The first `byteCount` bytes of a frame of `sizeBytes`. */
+function partOf(sizeBytes: number, byteCount: number, begin = "part"): Buffer {
+  const part = Buffer.alloc(4 + byteCount, begin);
+  part.writeInt32BE(sizeBytes);
+  return part;
+}
+
+describe("memory", () => {
+  const MIB = 1024 * 1024;
+
+  test("what is half read, waits or was not taken yet counts, and comes back in the end", async () => {
+    const budget = new MemoryBudget(100 * MIB);
+    const { connection, answer } = setUp({ budget });
+    connection.send(frame("alone"));
+    connection.send(frame("waits"));
+    connection.send(partOf(MIB, 5_000));
+    expect(budget.usedBytes).toBeGreaterThanOrEqual(10 + 5_000);
+    connection.takesMore = false;
+    await answer("alone", { kind: "response", chunks: [Buffer.alloc(7_000)] });
+    expect(budget.usedBytes).toBeGreaterThanOrEqual(5_000 + 7_000);
+    connection.destroy();
+    await answer("waits").catch(() => undefined);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test("without room only the first that is in the middle of a frame reads on", () => {
+    const budget = new MemoryBudget(MIB);
+    const turns = new ReadingTurns();
+    const [first, second] = [setUp({ budget, turns }), setUp({ budget, turns })];
+    first.connection.send(partOf(2 * MIB, 60_000));
+    second.connection.send(partOf(2 * MIB, 60_000));
+    expect(budget.hasRoom).toBe(false);
+    expect([first.connection.isPaused, second.connection.isPaused]).toEqual([false, true]);
+    first.connection.destroy();
+    expect(second.connection.isPaused).toBe(false);
+    second.connection.destroy();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test("a request whose answer is large waits for room, others begin", () => {
+    const budget = new MemoryBudget(1_000);
+    budget.take(1_000);
+    const large = setUp({ budget });
+    large.connection.send(frame("now large answer"));
+    expect(large.started).toEqual([]);
+    const small = setUp({ budget });
+    small.connection.send(frame("now"));
+    expect(small.started).toEqual(["now"]);
+    budget.release(1_000);
+    expect(large.started).toEqual(["now large answer"]);
+  });
+
+  test("a shortage cuts off who has been writing one frame for too long, and nobody else", async () => {
+    const budget = new MemoryBudget(MIB);
+    const slow = setUp({ budget });
+    slow.connection.send(partOf(MIB, 40_000));
+    await slow.clock.advance(30_000);
+    slow.client.maybeCutOff();
+    expect(slow.connection.isDestroyed).toBe(false);
+    await slow.clock.advance(1);
+    slow.client.maybeCutOff();
+    expect(slow.connection.isDestroyed).toBe(true);
+    const idle = setUp({ budget });
+    idle.connection.send(frame("a"));
+    await idle.clock.advance(100_000);
+    idle.client.maybeCutOff();
+    expect(idle.connection.isDestroyed).toBe(false);
+  });
+
+  test("a shortage cuts off who does not take an answer for too long", async () => {
+    const { connection, client, clock, budget } = setUp({ budgetBytes: MIB });
+    connection.takesMore = false;
+    connection.send(frame("now"));
+    await clock.advance(30_001);
+    client.maybeCutOff();
+    expect(connection.isDestroyed).toBe(true);
+    expect(budget.usedBytes).toBe(0);
+  });
+});
+
+describe("a peer that is not known yet", () => {
+  test("is refused a large frame by its first bytes", () => {
+    const { connection, logger } = setUp();
+    connection.send(partOf(50_000, 3, "junk"));
+    expect(connection.isEnded).toBe(false);
+    connection.send(Buffer.alloc(2_000, "k"));
+    expect(connection.isEnded).toBe(true);
+    expect(logger.lines[0]!.message).toContain("a frame of 50000 bytes that is no request");
+  });
+
+  test("may send 32 KiB of anything", () => {
+    const { connection, started } = setUp();
+    connection.send(frame(Buffer.alloc(32 * 1024, "junk")));
+    expect(started).toHaveLength(1);
+  });
+
+  test("is known when a request of it was answered, once", async () => {
+    const { connection, answer, knownCount } = setUp();
+    connection.send(frame("silent"));
+    connection.send(frame("a"));
+    expect(knownCount()).toBe(0);
+    await answer("a");
+    connection.send(frame("now"));
+    expect(knownCount()).toBe(1);
+  });
+
+  test("that was told of the end and does not end is cut off soon", async () => {
+    const { connection, clock, closedCount } = setUp();
+    connection.send(partOf(-1, 0));
+    expect(connection.isEnded).toBe(true);
+    await clock.advance(4_999);
+    expect(closedCount()).toBe(0);
+    await clock.advance(1);
+    expect(closedCount()).toBe(1);
   });
 });

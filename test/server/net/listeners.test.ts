@@ -163,4 +163,49 @@ describe("over real sockets", () => {
     await Promise.all([closed, ...ends]);
     await expect(client(port)).rejects.toThrow("ECONNREFUSED");
   });
+
+  test("a full node drops whoever has said nothing yet for one that comes, the oldest first", async () => {
+    const { listeners } = listenersOn({ limits: limitsOf({ maxConnections: 3 }) });
+    await listeners.bindFreePorts();
+    await listeners.serve(echo);
+    const { port } = listeners.bound[0]!;
+    const known = await client(port);
+    known.write(frame("a"));
+    await readBytes(known, 5);
+    const silent = [await client(port), await client(port)];
+    const newcomer = await client(port);
+    newcomer.write(frame("b"));
+    const [, answered] = await Promise.all([once(silent[0]!, "close"), readBytes(newcomer, 5)]);
+    expect(answered).toEqual(frame("b"));
+    known.write(frame("c"));
+    expect(await readBytes(known, 5)).toEqual(frame("c"));
+    expect(listeners.connectionCounts).toEqual(new Map([["PLAINTEXT", 3]]));
+  });
+
+  test("a full node of clients refuses who comes", async () => {
+    const { listeners, logger } = listenersOn({ limits: limitsOf({ maxConnections: 1 }) });
+    await listeners.bindFreePorts();
+    await listeners.serve(echo);
+    const { port } = listeners.bound[0]!;
+    const known = await client(port);
+    known.write(frame("a"));
+    await readBytes(known, 5);
+    await once(await client(port), "close");
+    expect(listeners.refusedCount).toBe(1);
+    expect(logger.lines[0]!.message).toContain("there are 1 (max.connections)");
+  });
+
+  test("connections that come too fast are served all the same, later", async () => {
+    const { listeners } = listenersOn({ limits: limitsOf({ maxCreationRate: 20 }) });
+    await listeners.bindFreePorts();
+    await listeners.serve(echo);
+    const { port } = listeners.bound[0]!;
+    const sockets = await Promise.all(Array.from({ length: 24 }, () => client(port)));
+    const answers = sockets.map((socket) => {
+      socket.write(frame("a"));
+      return readBytes(socket, 5);
+    });
+    expect(await Promise.all(answers)).toEqual(answers.map(() => frame("a")));
+    expect(listeners.refusedCount).toBe(0);
+  });
 });
