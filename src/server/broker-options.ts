@@ -1,3 +1,5 @@
+import { must } from "../base/assert.ts";
+import { COMPRESSION_TYPES } from "../protocol/records/batch.ts";
 import type { LogManagerOptions } from "../storage/log-manager.ts";
 import {
   listenerKey,
@@ -60,6 +62,10 @@ export function groupOptionsOf(config: BrokerConfig): GroupCoordinatorOptions {
     get maxBatchBytes() {
       return config["message.max.bytes"];
     },
+    compression: must(
+      COMPRESSION_TYPES[config["offsets.topic.compression.codec"]],
+      "the codec is within its range",
+    ),
     writeTimeoutMs: config["offsets.commit.timeout.ms"],
   };
 }

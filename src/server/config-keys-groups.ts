@@ -15,7 +15,11 @@ export const GROUP_KEYS = {
   "offsets.topic.num.partitions": int(50, { min: 1 }, "Partitions of __consumer_offsets."),
   "offsets.topic.replication.factor": short(3, { min: 1 }, "Replicas of __consumer_offsets."),
   "offsets.topic.segment.bytes": int(104857600, { min: 1048576 }, "Its segment size."),
-  "offsets.topic.compression.codec": int(0, { min: 0, max: 0 }, "It is not compressed."),
+  "offsets.topic.compression.codec": int(
+    0,
+    { min: 0, max: 4 },
+    "How its batches are packed. 0: not at all; 1: gzip; 2: snappy; 3: lz4; 4: zstd.",
+  ),
   "offsets.retention.minutes": int(10080, { min: 1 }, "How long an empty group keeps offsets."),
   "offsets.retention.check.interval.ms": long(600000, { min: 1 }, "How often that is looked at."),
   "offsets.commit.timeout.ms": int(5000, { min: 1 }, "How long a commit may take."),

@@ -40,7 +40,14 @@ const INT32_MAX = 0x7fffffff;
 /** Length, attributes, two deltas, two lengths and the header count: a byte each at least. */
 const MIN_RECORD_BYTES = 7;
 
-const COMPRESSION_TYPES: readonly CompressionType[] = ["none", "gzip", "snappy", "lz4", "zstd"];
+/** By Kafka's number for each. */
+export const COMPRESSION_TYPES: readonly CompressionType[] = [
+  "none",
+  "gzip",
+  "snappy",
+  "lz4",
+  "zstd",
+];
 
 export type TimestampType = "CreateTime" | "LogAppendTime";
 

@@ -1,3 +1,4 @@
+import type { CompressionType } from "../../base/offload.ts";
 import { buildBatch } from "../../protocol/records/batch-builder.ts";
 import { BATCH_OVERHEAD } from "../../protocol/records/batch.ts";
 import type { KeyValue, Outcome, Reply, TimerChange } from "./core.ts";
@@ -66,8 +67,8 @@ export class BatchInProgress<Command> {
   }
 
   /** The batch; null when no command had records. */
-  build(timestampMs: number): Buffer | null {
+  build(timestampMs: number, compression: CompressionType): Buffer | null {
     if (this.#records.length === 0) return null;
-    return buildBatch({ records: this.#records, timestampMs });
+    return buildBatch({ records: this.#records, timestampMs, compression });
   }
 }

@@ -33,6 +33,7 @@ import { type GroupOptions, joinError, syncError } from "./group-turn.ts";
 import { findOffsets } from "./offsets.ts";
 import { CoordinatorRuntime } from "./runtime.ts";
 import type { ShardOptions } from "./shard.ts";
+import { TimeSlice } from "./time-slice.ts";
 
 export const GROUP_METADATA_TOPIC = "__consumer_offsets";
 
@@ -59,12 +60,14 @@ export type GroupAnswer<T> =
  * groups that hash to it (G8). Answers are error codes as Kafka 4 gives them; nothing throws at a client.
  */
 export class GroupCoordinator {
+  readonly #clock: Clock;
   readonly #random: Random;
   readonly #options: GroupCoordinatorOptions;
   readonly #partitionCount: () => number | null;
   readonly #runtime: CoordinatorRuntime<GroupsState, GroupCommand, GroupRecord>;
 
   constructor(dependencies: GroupCoordinatorDependencies, options: GroupCoordinatorOptions) {
+    this.#clock = dependencies.clock;
     this.#random = dependencies.random;
     this.#partitionCount = dependencies.partitionCount;
     this.#options = options;
@@ -185,9 +188,20 @@ export class GroupCoordinator {
     }
   }
 
-  /** The group as a failover would find it; null: there is none. The empty id is one, as in Kafka. */
-  describeGroup(groupId: string): GroupAnswer<GroupDescription | null> {
-    return this.#read(groupId, (state) => describeGroup(state, groupId));
+  /**
+   * The groups as a failover would find them, in order; null for one that is not there. The empty id is one
+   * like any other, as in Kafka.
+   */
+  async describeGroups(
+    groupIds: readonly string[],
+  ): Promise<readonly GroupAnswer<GroupDescription | null>[]> {
+    const found: GroupAnswer<GroupDescription | null>[] = [];
+    const slice = new TimeSlice(this.#clock);
+    for (const groupId of groupIds) {
+      if (slice.isOver) await slice.next();
+      found.push(this.#read(groupId, (state) => describeGroup(state, groupId)));
+    }
+    return found;
   }
 
   /**

@@ -13,13 +13,12 @@ import {
 import { readBatchRecords } from "../../protocol/records/record.ts";
 import type { CoordinatorLog } from "./coordinator-log.ts";
 import type { KeyValue } from "./core.ts";
+import { TimeSlice } from "./time-slice.ts";
 
 /** Bytes of one read of the log while loading (Kafka's offsets.load.buffer.size is 5 MiB). */
 const READ_BYTES = 1024 * 1024;
 /** Largest batch that is inflated: as large as a message may be at all. */
 const MAX_INFLATED_BYTES = 128 * 1024 * 1024;
-/** Longest that replay holds the event loop (design.md, section 2). */
-const SLICE_MS = 5;
 
 export interface LoadDependencies {
   readonly clock: Clock;
@@ -60,13 +59,11 @@ export async function loadShard(
       }
       throw new KafkaError("KAFKA_STORAGE_ERROR", `the log ends at ${offset}, not ${endOffset}`);
     }
-    let sliceStartMs = clock.nowMs();
+    const slice = new TimeSlice(clock);
     for (let position = 0; position < records.length && target.isCurrent();) {
       await progress.replayBatch(records, position);
       position += batchSizeBytes(records, position);
-      if (clock.nowMs() - sliceStartMs < SLICE_MS) continue;
-      await new Promise<void>((resolve) => clock.afterPoll(resolve));
-      sliceStartMs = clock.nowMs();
+      if (slice.isOver) await slice.next();
     }
     offset = nextOffset;
   }

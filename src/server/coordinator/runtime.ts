@@ -6,9 +6,7 @@ import { KafkaError } from "../../protocol/errors.ts";
 import type { CoordinatorLog } from "./coordinator-log.ts";
 import type { CoordinatorCore } from "./core.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
-
-/** Longest that a look at all shards holds the event loop (design.md, section 2). */
-const SLICE_MS = 5;
+import { TimeSlice } from "./time-slice.ts";
 
 export interface RuntimeDependencies {
   readonly clock: Clock;
@@ -92,14 +90,10 @@ export class CoordinatorRuntime<State, Command, Rec> {
    * log is gone are left out. Throws COORDINATOR_LOAD_IN_PROGRESS while one loads.
    */
   async readAll<T>(look: (state: State) => T): Promise<T[]> {
-    const { clock } = this.#dependencies;
     const found: T[] = [];
-    let sliceStartMs = clock.nowMs();
+    const slice = new TimeSlice(this.#dependencies.clock);
     for (const partitionIndex of [...this.#shards.keys()]) {
-      if (clock.nowMs() - sliceStartMs >= SLICE_MS) {
-        await new Promise<void>((resolve) => clock.afterPoll(resolve));
-        sliceStartMs = clock.nowMs();
-      }
+      if (slice.isOver) await slice.next();
       try {
         found.push(this.read(partitionIndex, look));
       } catch (error) {

@@ -1,9 +1,10 @@
 import { assert, must } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { Offload } from "../../base/offload.ts";
+import type { CompressionType, Offload } from "../../base/offload.ts";
 import type { TimerQueue } from "../../base/timer-queue.ts";
 import { KafkaError, ProtocolError } from "../../protocol/errors.ts";
+import { loadCodec } from "../../protocol/records/compression.ts";
 import { BatchInProgress, type StagedCommand } from "./batch-in-progress.ts";
 import type { CoordinatorLog } from "./coordinator-log.ts";
 import type { CoordinatorCore, KeyValue, Outcome, Reply } from "./core.ts";
@@ -14,6 +15,8 @@ import { Timeline } from "./timeline.ts";
 export interface ShardOptions {
   /** Largest batch that the coordinator's topic takes. */
   readonly maxBatchBytes: number;
+  /** How batches of records are kept (`offsets.topic.compression.codec`). */
+  readonly compression: CompressionType;
   /** How long an answer waits for the high watermark (`offsets.commit.timeout.ms`). */
   readonly writeTimeoutMs: number;
 }
@@ -155,6 +158,8 @@ export class Shard<State, Command, Rec> {
     const timeline = this.#timeline;
     const isCurrent = (): boolean => this.#phase === "loading" && this.#state === state;
     try {
+      // Batches are packed at once when they are appended.
+      await loadCodec(this.#options.compression);
       const { endOffset, count } = await loadShard(
         { ...this.#dependencies, log: this.#log },
         {
@@ -256,7 +261,7 @@ export class Shard<State, Command, Rec> {
     this.#batch = null;
     let committed: Promise<void> | null = null;
     try {
-      const bytes = batch.build(this.#dependencies.clock.wallMs());
+      const bytes = batch.build(this.#dependencies.clock.wallMs(), this.#options.compression);
       if (bytes !== null) committed = this.#log.append(bytes).committed;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;

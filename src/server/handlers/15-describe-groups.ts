@@ -1,7 +1,8 @@
 import { APIS } from "../../protocol/apis.ts";
 import { errorCode } from "../../protocol/errors.ts";
 import type { DescribeGroupsResponse } from "../../protocol/messages/15-describe-groups.ts";
-import type { GroupCoordinator } from "../coordinator/group-coordinator.ts";
+import type { GroupAnswer, GroupCoordinator } from "../coordinator/group-coordinator.ts";
+import type { GroupDescription } from "../coordinator/group-listing.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 
 type Described = DescribeGroupsResponse["groups"][number];
@@ -20,17 +21,23 @@ const DEAD = "Dead";
 export function describeGroupsHandler(deps: {
   readonly coordinator: GroupCoordinator;
 }): TypedApiHandler<typeof APIS.describeGroups.request, typeof APIS.describeGroups.response> {
-  return handlerFor(APIS.describeGroups, (request, { apiVersion }) => {
+  return handlerFor(APIS.describeGroups, async (request, { apiVersion }) => {
+    const groupIds = [...new Set(request.groups)];
+    const answers = await deps.coordinator.describeGroups(groupIds);
     const operations = request.includeAuthorizedOperations ? ALL_GROUP_OPERATIONS : NOT_ASKED;
-    const groups = [...new Set(request.groups)].map((groupId) => {
-      const group = describe(deps.coordinator, groupId, apiVersion);
+    const groups = answers.map((answer, index) => {
+      const group = describe(groupIds[index] ?? "", answer, apiVersion);
       return { ...group, authorizedOperations: group.errorCode === 0 ? operations : NOT_ASKED };
     });
     return { throttleTimeMs: 0, groups };
   });
 }
 
-function describe(coordinator: GroupCoordinator, groupId: string, apiVersion: number): Described {
+function describe(
+  groupId: string,
+  answer: GroupAnswer<GroupDescription | null>,
+  apiVersion: number,
+): Described {
   const nothing: Described = {
     errorCode: 0,
     errorMessage: null,
@@ -41,7 +48,6 @@ function describe(coordinator: GroupCoordinator, groupId: string, apiVersion: nu
     members: [],
     authorizedOperations: NOT_ASKED,
   };
-  const answer = coordinator.describeGroup(groupId);
   if (answer.error !== null) return { ...nothing, errorCode: errorCode(answer.error) };
   if (answer.value !== null) {
     return { ...nothing, ...answer.value, members: [...answer.value.members] };

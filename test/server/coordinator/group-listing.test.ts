@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { KafkaError } from "../../../src/protocol/errors.ts";
 import type { GroupFilter } from "../../../src/server/coordinator/group-listing.ts";
-import { GroupWorld, RANGE } from "./support/group-world.ts";
+import { GroupWorld, RANGE, watch } from "./support/group-world.ts";
 import { MemoryLog } from "./support/memory-log.ts";
 
 async function list(world: GroupWorld, filter: Partial<GroupFilter> = {}) {
@@ -10,10 +10,10 @@ async function list(world: GroupWorld, filter: Partial<GroupFilter> = {}) {
   return answer.value.map(({ groupId, groupState }) => `${groupId} ${groupState}`).sort();
 }
 
-function describeGroup(world: GroupWorld, groupId = "group") {
-  const answer = world.coordinator.describeGroup(groupId);
-  if (answer.error !== null) throw new Error(answer.error);
-  return answer.value;
+async function describeGroup(world: GroupWorld, groupId = "group") {
+  const [answer] = await world.coordinator.describeGroups([groupId]);
+  if (answer!.error !== null) throw new Error(answer!.error);
+  return answer!.value;
 }
 
 async function openWorld(): Promise<GroupWorld> {
@@ -48,10 +48,23 @@ test("what a failover could take back is not listed yet", async () => {
   world.startCommit(1, { groupId: "new" });
   await world.clock.settle();
   expect(await list(world, { states: ["empty"] })).toEqual(["simple Empty"]);
-  expect(describeGroup(world, "new")).toBe(null);
+  expect(await describeGroup(world, "new")).toBe(null);
   world.log.commit();
   await world.clock.settle();
   expect(await list(world, { states: ["empty"] })).toEqual(["new Empty", "simple Empty"]);
+});
+
+test("others have their turn every 5 ms while many are described", async () => {
+  const world = await openWorld();
+  world.clock.tickMs = 1;
+  const before = world.clock.pollCount;
+  const answer = watch(world.coordinator.describeGroups(Array<string>(20).fill("stable")));
+  await Promise.resolve();
+  expect(world.clock.pollCount - before).toBe(1);
+  expect(answer.isSettled).toBe(false);
+  world.clock.tickMs = 0;
+  await world.clock.settle();
+  expect(answer.value).toHaveLength(20);
 });
 
 test("while one partition loads no list is given; one that cannot be read is left out", async () => {
@@ -79,7 +92,7 @@ test("while one partition loads no list is given; one that cannot be read is lef
 test("a stable group is described with what its members said and were given", async () => {
   const world = await GroupWorld.open();
   const [leader] = await world.stableGroup(2);
-  const found = describeGroup(world)!;
+  const found = (await describeGroup(world))!;
   expect(found).toMatchObject({
     groupState: "Stable",
     protocolType: "consumer",
@@ -100,16 +113,16 @@ test("a group between two generations is described without protocol and metadata
   const world = await GroupWorld.open();
   await world.stableGroup(1);
   await world.startMember({ groupInstanceId: null });
-  const found = describeGroup(world)!;
+  const found = (await describeGroup(world))!;
   expect(found).toMatchObject({ groupState: "PreparingRebalance", protocolData: "" });
   expect(found.members.map(({ memberMetadata }) => memberMetadata.length)).toEqual([0, 0]);
 });
 
 test("a group of nobody, and one without members", async () => {
   const world = await GroupWorld.open();
-  expect(describeGroup(world, "nobody")).toBe(null);
+  expect(await describeGroup(world, "nobody")).toBe(null);
   await world.commit(1);
-  expect(describeGroup(world)).toEqual({
+  expect(await describeGroup(world)).toEqual({
     groupState: "Empty",
     protocolType: "",
     protocolData: "",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { loopTurn } from "../../../src/base/clock.ts";
 import { KafkaError } from "../../../src/protocol/errors.ts";
-import { stampBatch } from "../../../src/protocol/records/batch.ts";
+import { batchCompression, stampBatch } from "../../../src/protocol/records/batch.ts";
 import { buildBatch, encodeBatch } from "../../../src/protocol/records/batch-builder.ts";
 import { GroupWorld, joinErrorOf, member, syncErrorOf, watch } from "./support/group-world.ts";
 import { MemoryLog } from "./support/memory-log.ts";
@@ -210,6 +211,16 @@ describe("the log", () => {
     expect(commits.every(({ value }) => value?.error === null)).toBe(true);
     expect(world.log.batches).toHaveLength(1);
     expect(world.log.recordCount).toBe(50);
+  });
+
+  test.each(["gzip", "snappy", "lz4", "zstd"] as const)("is packed by %s", async (compression) => {
+    const log = new MemoryLog();
+    const world = new GroupWorld({ compression }, log);
+    world.coordinator.onLeadership(0, 0, log);
+    while (!(await world.commit(5)).includes("NONE")) await loopTurn();
+    expect(log.batches.map((batch) => batchCompression(batch))).toEqual([compression]);
+    const next = await world.failOver();
+    expect(await next.fetch()).toBe(5);
   });
 
   test("takes as many batches as the largest batch demands", async () => {

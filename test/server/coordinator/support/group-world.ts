@@ -3,6 +3,7 @@ import { SILENT_LOGGER } from "../../../../src/base/logger.ts";
 import { ZERO_UUID } from "../../../../src/base/ids.ts";
 import { SeededRandom } from "../../../../src/base/random.ts";
 import { type ErrorName, errorName } from "../../../../src/protocol/errors.ts";
+import { inflateSync } from "../../../../src/protocol/records/compression.ts";
 import type { JoinGroupRequest } from "../../../../src/protocol/messages/11-join-group.ts";
 import type { JoinGroupResponse } from "../../../../src/protocol/messages/11-join-group.ts";
 import type { SyncGroupResponse } from "../../../../src/protocol/messages/14-sync-group.ts";
@@ -24,13 +25,14 @@ export const OPTIONS: GroupCoordinatorOptions = {
   offsetsRetentionMs: 7 * 24 * 3_600_000,
   offsetsRetentionCheckIntervalMs: 600_000,
   maxBatchBytes: 1_000_000,
+  compression: "none",
   writeTimeoutMs: 5_000,
 };
 
-/** Uncompressed logs never ask. */
-export const NO_OFFLOAD: Offload = {
-  inflate: () => Promise.reject(new Error("nothing here is compressed")),
-  deflate: () => Promise.reject(new Error("nothing here is compressed")),
+/** Uncompressed logs never ask, and batches are packed at once. */
+const OFFLOAD: Offload = {
+  inflate: (type, bytes, maxBytes) => Promise.resolve(inflateSync(type, bytes, maxBytes)),
+  deflate: () => Promise.reject(new Error("a coordinator packs its batches itself")),
 };
 
 /** A promise that a test can look at without waiting for it. */
@@ -81,7 +83,7 @@ export class GroupWorld {
         clock: this.clock,
         random: new SeededRandom(seed),
         logger: SILENT_LOGGER,
-        offload: NO_OFFLOAD,
+        offload: OFFLOAD,
         partitionCount: () => this.partitionCount,
       },
       { ...OPTIONS, ...options },

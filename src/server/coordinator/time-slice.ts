@@ -1,0 +1,24 @@
+import type { Clock } from "../../base/clock.ts";
+
+/** Longest that long work holds the event loop (design.md, section 2). */
+const SLICE_MS = 5;
+
+/** The time that long work has at once: `if (slice.isOver) await slice.next()` lets others have their turn. */
+export class TimeSlice {
+  readonly #clock: Clock;
+  #startMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startMs = clock.nowMs();
+  }
+
+  get isOver(): boolean {
+    return this.#clock.nowMs() - this.#startMs >= SLICE_MS;
+  }
+
+  async next(): Promise<void> {
+    await new Promise<void>((resolve) => this.#clock.afterPoll(resolve));
+    this.#startMs = this.#clock.nowMs();
+  }
+}
