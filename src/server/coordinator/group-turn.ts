@@ -19,6 +19,8 @@ export interface GroupOptions {
   readonly initialRebalanceDelayMs: number;
   /** `offset.metadata.max.bytes` */
   readonly offsetMetadataMaxBytes: number;
+  /** Largest batch that the topic takes. */
+  readonly maxBatchBytes: number;
   /** `offsets.retention.minutes`, in milliseconds. */
   readonly offsetsRetentionMs: number;
   /** `offsets.retention.check.interval.ms` */

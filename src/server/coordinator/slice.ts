@@ -20,7 +20,8 @@ export class Slice {
   constructor(state: GroupsState, turn: GroupTurn, maxBytes = SLICE_BYTES) {
     this.#state = state;
     this.#turn = turn;
-    this.#maxBytes = maxBytes;
+    // Where only small batches are taken, the slices are small as well.
+    this.#maxBytes = Math.min(maxBytes, turn.options.maxBatchBytes / 2);
   }
 
   get nowMs(): number {

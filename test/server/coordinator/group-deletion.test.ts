@@ -72,6 +72,22 @@ describe("a group that is deleted", () => {
     expect(await next.fetchAll()).toEqual([]);
   });
 
+  test("goes, and expires, where only small batches are taken, too", async () => {
+    const world = await GroupWorld.open({ maxBatchBytes: 5_000, offsetsRetentionMs: 1 });
+    for (const groupId of ["group", "old"]) {
+      for (let from = 0; from < 500; from += 20) {
+        const offsets = Array.from({ length: 20 }, (_, index) =>
+          offsetOf("topic", from + index, 1),
+        );
+        expect(await world.commit(0, { groupId, offsets })).not.toContain("UNKNOWN_SERVER_ERROR");
+      }
+    }
+    expect(await deleteGroup(world)).toBe("NONE");
+    expect(await listed(world)).toEqual(["old"]);
+    await world.clock.advance(600_000);
+    expect(await listed(world)).toEqual([]);
+  });
+
   test("stays as it was when the log refuses", async () => {
     const world = await GroupWorld.open();
     await world.commit(5);
