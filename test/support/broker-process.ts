@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { endProcessesIn, ownProcess } from "./child-processes.ts";
 
 export interface BrokerOptions {
   readonly dataDirectory: string;
@@ -49,6 +50,7 @@ export class BrokerProcess {
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
+    ownProcess(child, options.dataDirectory);
     const exited = once(child, "exit").then(
       ([code, signal]) => (signal as string | null) ?? (code as number),
     );
@@ -99,12 +101,13 @@ function listeningPort(line: string): number | null {
   return facts.listeners?.[0]?.port ?? null;
 }
 
-/** A fresh temporary folder, removed with all that is in it when `use` is done. */
+/** A fresh temporary folder, removed with all that is in it, and works in it, when `use` is done. */
 export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-"));
   try {
     return await use(folder);
   } finally {
+    await endProcessesIn(folder);
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -66,7 +66,7 @@ export async function dumpLog(
   const decoder = options.decodesMetadata === true ? ["--cluster-metadata-decoder"] : [];
   const dump = await run(["--deep-iteration", ...decoder], files);
   const isCompacted = options.isCompacted === true;
-  const lines = (isCompacted ? dump.stdout.replace(EMPTIED, "") : dump.stdout).split("\n");
+  const lines = dump.stdout.split("\n");
   const indexes = files.filter((path) => /\.(index|timeindex)$/.test(path));
   const count = (kind: RegExp) => lines.filter((line) => kind.test(line)).length;
   return {
@@ -104,7 +104,7 @@ function run(options: readonly string[], files: readonly string[]): Promise<Tool
 
 /** What the tool says on its other output: mismatches of indexes, offsets that do not follow. */
 function failures({ exitCode, stderr }: ToolResult, isCompacted: boolean): string[] {
-  const complaints = stderr
+  const complaints = (isCompacted ? stderr.replace(EMPTIED, "") : stderr)
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("Non-consecutive offsets in "))
     // It takes the offset before a segment for -1 and finds that the first one does not follow.

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { ownProcess } from "./child-processes.ts";
 import { PEERS_FOLDER } from "./python.ts";
 
 const NODE = fileURLToPath(new URL("../peers/kafka/node.sh", import.meta.url));
@@ -64,6 +65,7 @@ export class KafkaProcess {
       env: { ...process.env, HEAP: "-Xmx512m", OVERRIDES },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    ownProcess(child, folder);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => (output += text));
@@ -72,6 +74,7 @@ export class KafkaProcess {
     const poll = spawn(join(PEERS_FOLDER, "venv/bin/python"), [
       ...[POLL, `127.0.0.1:${port}`, "--brokers", "1", "--quiet"],
     ]);
+    ownProcess(poll, folder);
     const isReady = await Promise.race([
       once(poll, "exit").then(([code]) => code === 0),
       exited.then(() => false),
