@@ -66,7 +66,9 @@ type Command =
   | { readonly kind: "end"; readonly producer: number; readonly commits: boolean }
   | { readonly kind: "steps"; readonly count: number }
   | { readonly kind: "check" }
-  | { readonly kind: "stop"; readonly how: End };
+  | { readonly kind: "stop"; readonly how: End }
+  /** Where the order of names counts: so many events after a segment's swap has begun. */
+  | { readonly kind: "stop in a swap"; readonly how: End; readonly steps: number };
 
 const append = fc.record({
   kind: fc.constant("append" as const),
@@ -86,12 +88,18 @@ const stop = fc.record({
   kind: fc.constant("stop" as const),
   how: fc.constantFrom<End>("kill", "power", "power", "order"),
 });
+const stopInSwap = fc.record({
+  kind: fc.constant("stop in a swap" as const),
+  how: fc.constantFrom<End>("kill", "power", "power"),
+  steps: fc.nat(40),
+});
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 12, arbitrary: append },
   { weight: 8, arbitrary: end },
   { weight: 8, arbitrary: steps },
   { weight: 2, arbitrary: check },
-  { weight: 2, arbitrary: stop },
+  { weight: 1, arbitrary: stop },
+  { weight: 2, arbitrary: stopInSwap },
 );
 
 /** A log that is written, compacted, killed and opened again, beside a plain list of what it was told. */
@@ -128,8 +136,11 @@ class ComparedLog {
     if (next.kind === "append") this.#append(next);
     else if (next.kind === "end") this.#end(next.producer, next.commits);
     else if (next.kind === "steps") await this.#world.steps(next.count);
-    else if (next.kind === "stop") await this.#stop(next.how);
-    else await this.check();
+    else if (next.kind === "check") await this.check();
+    else {
+      if (next.kind === "stop in a swap") await this.#world.stepIntoSwap(next.steps);
+      await this.#stop(next.how);
+    }
   }
 
   #append(next: Omit<Command & { readonly kind: "append" }, "kind">): void {

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { Disk } from "../../../src/base/disk.ts";
 import { uuidFromBytes } from "../../../src/base/ids.ts";
 import { SILENT_LOGGER } from "../../../src/base/logger.ts";
 import { SeededRandom } from "../../../src/base/random.ts";
@@ -68,6 +69,8 @@ export class CompactionWorld {
   #process;
   #clock: ProcessClock;
   #manager: LogManager | null = null;
+  /** Files that were renamed because a swap puts them in place. */
+  #swapCount = 0;
   #starts = 0;
 
   constructor(seed: number, options: Partial<LogManagerOptions> = {}) {
@@ -90,7 +93,7 @@ export class CompactionWorld {
     this.#clock = new ProcessClock(this.#world.clock);
     this.#starts += 1;
     const dependencies = {
-      disk: this.#process,
+      disk: this.#watched(this.#process),
       clock: this.#clock,
       random: new SeededRandom(this.#starts),
       logger: SILENT_LOGGER,
@@ -135,6 +138,15 @@ export class CompactionWorld {
     return this.#world.steps(count);
   }
 
+  /** Runs events until a swap begins, if one does soon, and so many more. */
+  async stepIntoSwap(count: number): Promise<void> {
+    const before = this.#swapCount;
+    for (let waited = 0; this.#swapCount === before && waited < 1000; waited += 1) {
+      await this.steps(1);
+    }
+    await this.steps(count);
+  }
+
   /** Runs events until so much time has passed. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#world.clock.nowMs + ms;
@@ -149,6 +161,20 @@ export class CompactionWorld {
     const bytes = (await read()) ?? (await read());
     const entries = bytes === null ? [] : decodeOffsetCheckpoint(bytes);
     return entries.find((entry) => entry.topic === topic)?.offset ?? 0;
+  }
+
+  #watched(disk: Disk): Disk {
+    const rename = (from: string, to: string): Promise<void> => {
+      if (to.endsWith(".swap")) this.#swapCount += 1;
+      return disk.rename(from, to);
+    };
+    return new Proxy(disk, {
+      get: (target, name) => {
+        if (name === "rename") return rename;
+        const member: unknown = Reflect.get(target, name);
+        return typeof member === "function" ? (member.bind(target) as unknown) : member;
+      },
+    });
   }
 
   /** Everything in the log, as a follower and as a consumer at read_committed would take it. */
