@@ -44,6 +44,10 @@ import { deleteAclsRequest, deleteAclsResponse } from "./messages/31-delete-acls
 import { describeConfigsRequest, describeConfigsResponse } from "./messages/32-describe-configs.ts";
 import { alterConfigsRequest, alterConfigsResponse } from "./messages/33-alter-configs.ts";
 import {
+  alterReplicaLogDirsRequest,
+  alterReplicaLogDirsResponse,
+} from "./messages/34-alter-replica-log-dirs.ts";
+import {
   describeLogDirsRequest,
   describeLogDirsResponse,
 } from "./messages/35-describe-log-dirs.ts";
@@ -164,6 +168,7 @@ export const APIS = {
   deleteAcls: api(deleteAclsRequest, deleteAclsResponse),
   describeConfigs: api(describeConfigsRequest, describeConfigsResponse),
   alterConfigs: api(alterConfigsRequest, alterConfigsResponse),
+  alterReplicaLogDirs: api(alterReplicaLogDirsRequest, alterReplicaLogDirsResponse),
   describeLogDirs: api(describeLogDirsRequest, describeLogDirsResponse),
   saslAuthenticate: api(saslAuthenticateRequest, saslAuthenticateResponse),
   createPartitions: api(createPartitionsRequest, createPartitionsResponse),

@@ -17,7 +17,12 @@ import { addTraffic, noTraffic, type Traffic } from "./traffic.ts";
 /** Where partitions' logs live: LogManager, as far as replicas need it. */
 export interface LogStore {
   openLog(
-    id: { readonly topic: string; readonly partitionIndex: number; readonly topicId: Uuid },
+    id: {
+      readonly topic: string;
+      readonly partitionIndex: number;
+      readonly topicId: Uuid;
+      readonly directoryId?: Uuid;
+    },
     config: LogConfig,
   ): Promise<PartitionLog>;
   deleteLog(topic: string, partitionIndex: number): Promise<void>;
@@ -36,6 +41,8 @@ export interface LeaderAssignment {
   readonly topic: string;
   readonly partitionIndex: number;
   readonly topicId: Uuid;
+  /** Where the cluster knows it to lie; left out: anywhere. */
+  readonly directoryId?: Uuid;
   readonly leaderEpoch: number;
   readonly partitionEpoch: number;
   readonly replicas: readonly number[];
@@ -225,6 +232,25 @@ export class ReplicaManager {
       // Once more: it may have been opened between the call and this turn.
       this.#forget(topic, partitionIndex);
       await this.#logs.deleteLog(topic, partitionIndex);
+    });
+  }
+
+  /**
+   * Gives the partition the log that `open` makes of the one before, when no other change of it is under
+   * way. When that fails, it is offline. Does nothing when the partition is not led here any more.
+   */
+  replaceLog(partition: Partition, open: () => Promise<PartitionLog>): Promise<void> {
+    const { topic, partitionIndex } = partition;
+    return this.#change(topic, partitionIndex, async () => {
+      const hosts = this.#topicsByName.get(topic)?.partitions;
+      if (hosts?.get(partitionIndex) !== partition) return;
+      try {
+        partition.replaceLog(await open());
+      } catch (error) {
+        hosts.set(partitionIndex, "offline");
+        partition.resign();
+        throw error;
+      }
     });
   }
 

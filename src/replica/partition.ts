@@ -69,7 +69,7 @@ export class Partition implements AckSource {
   readonly topic: string;
   readonly partitionIndex: number;
   readonly topicId: Uuid;
-  readonly log: PartitionLog;
+  #log: PartitionLog;
   /** Since this replica leads. */
   readonly traffic: Traffic = noTraffic();
   #config: PartitionConfig;
@@ -106,7 +106,7 @@ export class Partition implements AckSource {
     this.topic = identity.topic;
     this.partitionIndex = identity.partitionIndex;
     this.topicId = identity.topicId;
-    this.log = log;
+    this.#log = log;
     this.#leadership = leadership;
     this.#config = start;
     this.#isrSizes = isrSizesOf(leadership, start);
@@ -116,12 +116,12 @@ export class Partition implements AckSource {
       Math.max(start.highWatermark, log.logStartOffset),
       log.logEndOffset,
     );
-    log.setListener({
-      onAdvance: () => this.#advance(),
-      onFailure: (error) => this.#end(storageError(error)),
-      onHealed: () => this.#healed(),
-    });
+    this.#listen();
     this.#advance();
+  }
+
+  get log(): PartitionLog {
+    return this.#log;
   }
 
   get leaderEpoch(): number {
@@ -296,7 +296,18 @@ export class Partition implements AckSource {
     await this.log.advanceLogStartOffset(startOffset);
   }
 
-  /** Called when the partition serves again after its disk was full. One; a new one replaces it. */
+  /**
+   * Goes on with the log in another place; the one before was closed in order. Serves again then, in the same
+   * leader epoch. Only the manager calls it.
+   */
+  replaceLog(log: PartitionLog): void {
+    this.#log = log;
+    log.updateConfig(this.#config.log);
+    this.#listen();
+    this.#healed();
+  }
+
+  /** Called when the partition serves again after its disk was full, or its log has moved. One; a new one replaces it. */
   setHealListener(onHealed: () => void): void {
     this.#onHealed = onHealed;
   }
@@ -332,6 +343,14 @@ export class Partition implements AckSource {
     if (!this.#isLeader) return;
     this.#isLeader = false;
     this.#end(new KafkaError("NOT_LEADER_OR_FOLLOWER"));
+  }
+
+  #listen(): void {
+    this.#log.setListener({
+      onAdvance: () => this.#advance(),
+      onFailure: (error) => this.#end(storageError(error)),
+      onHealed: () => this.#healed(),
+    });
   }
 
   #refuseUnlessAppendable({ requiredAcks }: AppendOptions): void {

@@ -3,6 +3,7 @@ import type { ApiHandler } from "./api-handler.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import type { HandlerDependencies } from "./handlers.ts";
 import { offsetForLeaderEpochHandler } from "./handlers/23-offset-for-leader-epoch.ts";
+import { alterReplicaLogDirsHandler } from "./handlers/34-alter-replica-log-dirs.ts";
 import { describeLogDirsHandler } from "./handlers/35-describe-log-dirs.ts";
 import { createPartitionsHandler } from "./handlers/37-create-partitions.ts";
 import { electLeadersHandler } from "./handlers/43-elect-leaders.ts";
@@ -17,7 +18,7 @@ const MAX_PARTITIONS_OF_A_REQUEST = 2000;
 
 /** What administrators ask of a cluster and its nodes, besides topics, settings and groups. */
 export function adminHandlers(
-  { replicas, metadata, logs, disk, clock, clusterId }: HandlerDependencies,
+  { replicas, moves, metadata, logs, disk, clock, clusterId }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
   const nodeId = config["node.id"];
@@ -25,6 +26,7 @@ export function adminHandlers(
   const directoryId = must(logs.directories[0]?.directoryId, "the first directory is usable");
   return [
     offsetForLeaderEpochHandler({ replicas }),
+    alterReplicaLogDirsHandler({ moves, logs }),
     describeLogDirsHandler({ logs, disk }),
     createPartitionsHandler({ metadata }),
     electLeadersHandler({ metadata }),

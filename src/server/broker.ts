@@ -4,6 +4,7 @@ import type { Ports } from "../base/ports.ts";
 import { TimerQueue } from "../base/timer-queue.ts";
 import { RaftDriver } from "../raft/driver.ts";
 import { ReplicaManager } from "../replica/manager.ts";
+import { ReplicaMoves } from "../replica/replica-moves.ts";
 import type { Partition } from "../replica/partition.ts";
 import { LogManager } from "../storage/log-manager.ts";
 import {
@@ -160,10 +161,17 @@ class NodeBroker implements Broker {
       groupOptionsOf(this.#config),
     );
     this.#onClose(() => coordinator.close());
+    const moves = new ReplicaMoves({
+      ...{ replicas, logs, logger },
+      assignDirectory: ({ topicId, partitionIndex }, directoryId) =>
+        metadata.assignDirectory({ topicId, partitionIndex, directoryId }),
+    });
+    this.#onClose(() => moves.close());
 
     await this.#listeners.bindFreePorts();
     this.#onClose(() => this.#listeners.stop());
     await this.#register({ logs, replicas, metadata, coordinator });
+    await moves.resume();
     const fetchSessions = new FetchSessions(
       { clock, random: random.fork("fetch sessions") },
       { maxSessions: () => this.#config["max.incremental.fetch.session.cache.slots"] },
@@ -171,7 +179,7 @@ class NodeBroker implements Broker {
     const handlers = createHandlers(
       {
         ...{ fetchSessions, replicas, metadata, coordinator, clock, offload, logger, clusterId },
-        ...{ logs, disk },
+        ...{ logs, disk, moves },
         greatestProducerId: () => greatestProducerId(logs),
         configAdmin: new ConfigAdmin({
           ...{ metadata, logger, topicConfigs: this.#topicConfigs },

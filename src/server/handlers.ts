@@ -4,6 +4,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Offload } from "../base/offload.ts";
 import { ClientBatches } from "../replica/client-batches.ts";
 import type { ReplicaManager } from "../replica/manager.ts";
+import type { ReplicaMoves } from "../replica/replica-moves.ts";
 import type { LogManager } from "../storage/log-manager.ts";
 import { adminHandlers } from "./admin-handlers.ts";
 import type { ApiHandler } from "./api-handler.ts";
@@ -45,6 +46,7 @@ export interface HandlerDependencies {
   /** Of all that the logs of this node know, or -1. */
   readonly greatestProducerId: () => number;
   readonly replicas: ReplicaManager;
+  readonly moves: ReplicaMoves;
   readonly fetchSessions: FetchSessions;
   readonly metadata: MetadataManager;
   readonly coordinator: GroupCoordinator;

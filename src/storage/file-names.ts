@@ -51,14 +51,32 @@ export function parsePartitionDirectoryName(
   return /^[A-Za-z0-9._-]{1,249}$/.test(topic) ? { topic, partitionIndex: Number(index) } : null;
 }
 
-export type DirectoryMark = "delete" | "stray";
+export type DirectoryMark = "delete" | "stray" | "future";
 
-/** The name of a partition's directory that is deleted, or moved aside: unique, as in Kafka. */
+/**
+ * The name of a partition's directory that is deleted, moved aside, or on its way to another one: unique, as in Kafka.
+ * Cut to what a file system takes, except for a future one, which has to be read again: see `fitsFutureName`.
+ */
 export function markedDirectoryName(name: string, uniqueId: string, mark: DirectoryMark): string {
   const suffix = `.${uniqueId}-${mark}`;
+  if (mark === "future") return `${name}${suffix}`;
   return `${name.slice(0, MAX_NAME_BYTES - suffix.length)}${suffix}`;
 }
 
 export function isMarkedForDeletion(name: string): boolean {
   return /\.[0-9a-f]{32}-delete$/.test(name);
+}
+
+/** Whether the partition's directory can have the name of a future one. */
+export function fitsFutureName(topic: string, partitionIndex: number): boolean {
+  const name = partitionDirectoryName(topic, partitionIndex);
+  return markedDirectoryName(name, "0".repeat(32), "future").length <= MAX_NAME_BYTES;
+}
+
+/** The partition whose future directory bears the name; null for other names. */
+export function parseFutureDirectoryName(
+  name: string,
+): { readonly topic: string; readonly partitionIndex: number } | null {
+  const match = /^(.+)\.[0-9a-f]{32}-future$/.exec(name);
+  return match?.[1] === undefined ? null : parsePartitionDirectoryName(match[1]);
 }

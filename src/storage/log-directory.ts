@@ -17,6 +17,7 @@ import { makeDirectory, removeDirectory, syncParent } from "./directory-files.ts
 import { DirectorySync } from "./directory-sync.ts";
 import {
   isMarkedForDeletion,
+  parseFutureDirectoryName,
   parsePartitionDirectoryName,
   PARTITION_METADATA,
   partitionDirectoryName,
@@ -70,7 +71,9 @@ export class LogDirectory {
   /** By directory name. */
   readonly partitions = new Map<string, StoredPartition>();
   readonly logs = new Map<string, Log>();
-  /** Of partitions that nobody opened, those that were recovered since an unclean stop. */
+  /** Logs that were on their way here when the last run ended: they are to begin anew. */
+  readonly futures: StoredPartition[] = [];
+  /** Of partitions that need no recovery since an unclean stop: recovered unopened, or closed in order. */
   readonly recovered = new Set<string>();
   /** Of partitions whose logs are open the last value that was written, of others the one found. */
   readonly checkpoints = new Map<CheckpointName, Map<string, PartitionOffset>>();
@@ -185,7 +188,12 @@ export class LogDirectory {
     this.#cleanShutdown = await takeCleanShutdown(disk, this.path);
     if (this.#cleanShutdown !== null) await this.sync.sync();
     const names = await disk.list(this.path);
-    this.#namesToRemove = names.filter(isMarkedForDeletion);
+    const futureNames = names.filter((name) => parseFutureDirectoryName(name) !== null);
+    for (const name of futureNames) {
+      const id = must(parseFutureDirectoryName(name), "filtered above");
+      this.futures.push({ ...id, topicId: await this.#readTopicId(name) });
+    }
+    this.#namesToRemove = [...names.filter(isMarkedForDeletion), ...futureNames];
     await Promise.all(
       names.map(async (name) => {
         const id = parsePartitionDirectoryName(name);
@@ -256,6 +264,22 @@ export class LogDirectory {
         else values.set(key, { topic, partitionIndex, offset });
       }
       await this.#write(name, encodeOffsetCheckpoint([...values.values()]));
+    });
+  }
+
+  /** Notes the offsets of a partition that is about to appear here, durably. Throws DiskError. */
+  async noteCheckpoints(
+    { topic, partitionIndex }: Omit<StoredPartition, "topicId">,
+    offsets: ReadonlyMap<CheckpointName, number>,
+  ): Promise<void> {
+    const key = partitionDirectoryName(topic, partitionIndex);
+    await this.#mailbox.run(async () => {
+      for (const [name, offset] of offsets) {
+        const values = must(this.checkpoints.get(name), "every checkpoint has a map");
+        if (offset > 0) values.set(key, { topic, partitionIndex, offset });
+        else values.delete(key);
+        await this.#write(name, encodeOffsetCheckpoint([...values.values()]));
+      }
     });
   }
 

@@ -44,6 +44,16 @@ export interface PartitionId {
   readonly topic: string;
   readonly partitionIndex: number;
   readonly topicId: Uuid;
+  /** Where the cluster knows it to lie: that one counts when a crash has left two. */
+  readonly directoryId?: Uuid;
+}
+
+/** A log that was to be moved to the directory of that path when the last run ended. */
+export interface InterruptedMove {
+  readonly topic: string;
+  readonly partitionIndex: number;
+  readonly topicId: Uuid | null;
+  readonly path: string;
 }
 
 export interface LogDirectoryState {

@@ -1,21 +1,22 @@
 import { assert } from "../base/assert.ts";
-import { type DiskError, isNotFound } from "../base/disk.ts";
+import type { DiskError } from "../base/disk.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
-import { removeDirectory } from "./directory-files.ts";
 import { cleanerOf } from "./directory-cleaning.ts";
 import { DirectoryHealth, type DirectoryLog, storageError } from "./directory-health.ts";
 import { type OpenedDirectories, openDirectories, openLeftOut } from "./directory-opening.ts";
-import { markedDirectoryName, partitionDirectoryName, type DirectoryMark } from "./file-names.ts";
+import { partitionDirectoryName } from "./file-names.ts";
 import { Limiter } from "./limiter.ts";
 import { Log, type LogConfig } from "./log.ts";
 import type { LogCleaner } from "./log-cleaner.ts";
 import type { LogDirectory, StoredPartition } from "./log-directory.ts";
-import { listLogFiles } from "./log-files.ts";
+import { type LogMove, LogMoves } from "./log-moves.ts";
+import { LogRemoval } from "./log-removal.ts";
 import { repairPartitionMetadata } from "./partition-repair.ts";
 import { RecoveryReport } from "./recovery-report.ts";
 import { retainedLogs, Retention } from "./retention.ts";
 import { SegmentCache } from "./segment-cache.ts";
 import type {
+  InterruptedMove,
   LogDirectoryState,
   LogManagerDependencies,
   LogManagerOptions,
@@ -68,6 +69,10 @@ export class LogManager {
   readonly #turns = new Turns();
   readonly #background: BackgroundTasks;
   readonly #cleaner: LogCleaner | null;
+  readonly #removal: LogRemoval;
+  readonly #moves: LogMoves;
+  /** Where a client wants logs that are not there yet, by directory name. */
+  readonly #preferredPaths = new Map<string, string>();
   #highWatermarks: HighWatermarkSource = () => undefined;
   #onHealed: () => void = () => undefined;
   /** Logs in the directories that others have opened: the metadata log. */
@@ -112,10 +117,23 @@ export class LogManager {
       rewrite: (directory) => directory.rewriteCheckpoints(this.#highWatermarks),
       onHealed: () => this.#onHealed(),
     });
+    this.#removal = new LogRemoval({
+      ...dependencies,
+      health: this.#health,
+      background: this.#background,
+      isClosing: () => this.#closing !== null,
+    });
+    this.#moves = new LogMoves({
+      ...dependencies,
+      health: this.#health,
+      inTurn: (key, task) => this.#inTurn(key, task),
+      open: (directory, key, id, config) => this.#open(directory, key, id, config),
+      remove: (directory, key) => this.#removal.remove(directory, key),
+    });
     this.#cleaner = cleanerOf(dependencies, options.cleaner, {
       directories: this.#directories,
       health: this.#health,
-      logsOnline: () => this.logsOnline(),
+      logsOnline: () => [...this.logsOnline()].filter((log) => !this.#moves.isMoving(log)),
       highWatermarkOf: (topic, partitionIndex) => this.#highWatermarks(topic, partitionIndex),
     });
   }
@@ -151,9 +169,38 @@ export class LogManager {
     return [...usable, ...unusable];
   }
 
-  /** The logs that are open in the directory of that path. */
+  /** The logs that are open in the directory of that path, and those that are being copied there. */
   storedLogs(path: string): readonly StoredLog[] {
-    return this.#directories.filter((each) => each.path === path).flatMap(storedLogsOf);
+    const directories = this.#directories.filter((each) => each.path === path);
+    return directories.flatMap((each) => [...storedLogsOf(each), ...this.#moves.storedIn(each)]);
+  }
+
+  /** The path of the directory that holds the partition. */
+  pathOf(topic: string, partitionIndex: number): string | undefined {
+    return this.#holder(partitionDirectoryName(topic, partitionIndex))?.path;
+  }
+
+  /** The partition's log, when it is made, is to lie in the directory of that path. */
+  preferPath(topic: string, partitionIndex: number, path: string): void {
+    this.#preferredPaths.set(partitionDirectoryName(topic, partitionIndex), path);
+  }
+
+  /** Moves that the last run had begun and not completed. */
+  get interruptedMoves(): readonly InterruptedMove[] {
+    return this.#directories.flatMap(({ path, futures }) =>
+      futures.map((future) => ({ ...future, path })),
+    );
+  }
+
+  /**
+   * Begins to move the open log to the online directory of that path, which is not its own. The caller
+   * sees the move through, or gives it up. Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  beginMove(id: PartitionId, path: string): Promise<LogMove> {
+    const from = this.#holder(partitionDirectoryName(id.topic, id.partitionIndex));
+    const to = this.#directories.find((each) => each.path === path);
+    assert(from !== undefined && to !== undefined, "a log is moved from and to a directory");
+    return this.#moves.begin(id, from, to);
   }
 
   /** Called when a full directory has room and its logs go on: what could not be opened may be now. */
@@ -253,14 +300,7 @@ export class LogManager {
       const directory = this.#holder(key);
       if (directory === undefined) return;
       await directory.logs.get(key)?.abandon();
-      const path = await this.#moveAside(directory, key, "delete");
-      if (path === null) return;
-      // The name is free, and what a crash leaves is removed at the next start.
-      this.#background.start(async () => {
-        await this.#health.guard(directory, () =>
-          removeDirectory(this.#dependencies.disk, path, () => this.#closing === null),
-        );
-      });
+      await this.#removal.remove(directory, key);
     });
   }
 
@@ -294,14 +334,19 @@ export class LogManager {
   }
 
   async #openLog(key: string, id: PartitionId, config: LogConfig): Promise<Log> {
-    // Several directories may hold the name: one that was offline when its topic was deleted.
+    // Several directories may hold the name: one that was offline when its topic was deleted, or the two
+    // ends of a move that a crash has cut short.
+    const holders = this.#directories.filter(
+      (each) => each.partitions.get(key)?.topicId === id.topicId,
+    );
     const directory =
-      this.#directories.find((each) => each.partitions.get(key)?.topicId === id.topicId) ??
+      holders.find(({ directoryId }) => directoryId === id.directoryId) ??
+      holders[0] ??
       (await this.#findDamaged(key, id));
     const open = directory?.logs.get(key);
     if (open !== undefined) return open;
     for (const each of this.#directories) {
-      if (each !== directory && each.partitions.has(key)) await this.#evict(each, key, id);
+      if (each !== directory && each.partitions.has(key)) await this.#removal.evict(each, key, id);
     }
     const chosen = directory ?? this.#placement.place(id);
     // At once, so that many partitions that are made together are spread.
@@ -354,53 +399,6 @@ export class LogManager {
       if (isRepaired === true) return directory;
     }
     return undefined;
-  }
-
-  /** Takes a directory of the same name but of another topic out of the way. */
-  async #evict(directory: LogDirectory, key: string, id: PartitionId): Promise<void> {
-    const { disk, logger } = this.#dependencies;
-    const path = `${directory.path}/${key}`;
-    const stored = directory.partitions.get(key);
-    if (stored?.topicId === null) {
-      const files = await this.#health.guard(directory, () => listLogFiles(disk, path));
-      if (files === null || files.segmentBases.length === 0) {
-        // A crash came before its first file: there is nothing in it.
-        directory.partitions.delete(key);
-        return;
-      }
-    }
-    await directory.logs.get(key)?.abandon();
-    const movedTo = await this.#moveAside(directory, key, "stray");
-    logger.warn(
-      { directory: path, foundTopicId: stored?.topicId, topicId: id.topicId, movedTo },
-      "moved a directory of another topic aside",
-    );
-  }
-
-  /** null: the directory is offline, and the log only forgotten. */
-  async #moveAside(
-    directory: LogDirectory,
-    key: string,
-    mark: DirectoryMark,
-  ): Promise<string | null> {
-    const { disk, random } = this.#dependencies;
-    const uniqueId = random.bytes(16).toString("hex");
-    const path = `${directory.path}/${markedDirectoryName(key, uniqueId, mark)}`;
-    const moved = await this.#health.guard(directory, async () => {
-      try {
-        await disk.rename(`${directory.path}/${key}`, path);
-      } catch (error) {
-        // Its opening was refused before anything was made (EMFILE): there is nothing to move.
-        if (!isNotFound(error)) throw error;
-      }
-      await directory.forget(key);
-      return path;
-    });
-    if (moved === null) {
-      directory.partitions.delete(key);
-      directory.logs.delete(key);
-    }
-    return moved;
   }
 
   #holder(key: string): LogDirectory | undefined {

@@ -7,7 +7,7 @@ import {
   type ReplicaDirectory,
   replicaDirectory,
 } from "./broker-registration.ts";
-import { EMPTY_IMAGE, type MetadataImage, UNASSIGNED_DIRECTORY } from "./image.ts";
+import { EMPTY_IMAGE, type MetadataImage } from "./image.ts";
 import { ImageBuilder, type MetadataDelta, wholeImage } from "./image-builder.ts";
 import { OffsetWaiters } from "./offset-waiters.ts";
 import type { MetadataPublisher } from "./publisher.ts";
@@ -139,7 +139,8 @@ export class ImagePublication {
 
   /**
    * With several directories the log manager chooses one. The choice is committed before anybody is
-   * told of the partition: of a replica without one, a wiped disk would not be noticed (R5).
+   * told of the partition: of a replica without one, a wiped disk would not be noticed (R5). So is what a
+   * move between directories has left that did not come to its end.
    */
   async #assignDirectories(
     { changedTopics }: MetadataDelta,
@@ -149,9 +150,9 @@ export class ImagePublication {
     for (const { name, topicId, partitions } of changedTopics) {
       for (const partition of partitions) {
         if (!partition.replicas.includes(this.#nodeId)) continue;
-        if (replicaDirectory(partition, this.#nodeId) !== UNASSIGNED_DIRECTORY) continue;
         const directoryId = directoryOf(name, partition.partitionIndex);
         if (directoryId === null) continue;
+        if (replicaDirectory(partition, this.#nodeId) === directoryId) continue;
         replicas.push({ topicId, partitionIndex: partition.partitionIndex, directoryId });
       }
     }

@@ -8,10 +8,12 @@ import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft
 import { ActiveController } from "./active-controller.ts";
 import { alterConfigs, type AlterConfigsCommand, type ConfigRules } from "./alter-configs.ts";
 import {
+  assignDirectories,
   bootstrapCluster,
   fenceReplicas,
   registerBroker,
   type RegisterBrokerCommand,
+  type ReplicaDirectory,
   unfenceBroker,
 } from "./broker-registration.ts";
 import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
@@ -312,6 +314,12 @@ export class MetadataManager {
     );
     await committed;
     return answer;
+  }
+
+  /** Notes where a replica of this node lies; resolves when that is agreed on. Throws KafkaError. */
+  async assignDirectory(replica: ReplicaDirectory): Promise<void> {
+    const command = { brokerId: this.#options.nodeId, replicas: [replica] };
+    await this.#controller.run((image) => assignDirectories(image, command)).committed;
   }
 
   /** Commits what was appended, then takes nothing any more. Idempotent. */

@@ -2,6 +2,7 @@ import { InvariantError } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { LogConfig } from "../../storage/log.ts";
+import { replicaDirectory } from "./broker-registration.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import {
   brokerOverrides,
@@ -19,6 +20,7 @@ export interface PublishedLeadership {
   readonly topic: string;
   readonly partitionIndex: number;
   readonly topicId: Uuid;
+  readonly directoryId: Uuid;
   readonly leaderEpoch: number;
   readonly partitionEpoch: number;
   readonly replicas: number[];
@@ -153,6 +155,7 @@ export class Publisher<P> implements MetadataPublisher {
         topic: topic.name,
         partitionIndex,
         topicId: topic.topicId,
+        directoryId: replicaDirectory(partition, this.#nodeId),
         leaderEpoch,
         partitionEpoch,
         replicas: [...partition.replicas],

@@ -66,6 +66,7 @@ final class TopicCases {
                 entry.name() + "=" + entry.value() + " " + entry.source() + " "
                     + (entry.isReadOnly() ? "read-only " : "")
                     + (entry.isSensitive() ? "sensitive" : ""))
+        .sorted()
         .toList();
   }
 
