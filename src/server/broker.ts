@@ -17,6 +17,7 @@ import {
 import { ConfigAdmin } from "./config-admin.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import { LiveConfig } from "./config-layers.ts";
+import { overruledNotice } from "./config-notices.ts";
 import { GROUP_METADATA_TOPIC, GroupCoordinator } from "./coordinator/group-coordinator.ts";
 import { partitionCoordinatorLog } from "./coordinator/partition-log.ts";
 import { Dispatcher } from "./dispatch.ts";
@@ -40,6 +41,8 @@ export interface Broker {
   readonly listeners: readonly BoundListener[];
   /** Known once it has started. */
   readonly clusterId: string;
+  /** The settings that hold at each look. */
+  readonly config: BrokerConfig;
   /** Whether clients should be sent here, checked by name. */
   health(): readonly HealthCheck[];
   /** In the text form of Prometheus. */
@@ -117,6 +120,10 @@ class NodeBroker implements Broker {
 
   metrics(): Promise<string> {
     return must(this.#metrics, "the broker has started").text();
+  }
+
+  get config(): BrokerConfig {
+    return this.#config;
   }
 
   async start(): Promise<void> {
@@ -280,6 +287,8 @@ class NodeBroker implements Broker {
       directoryOf: (topic, partitionIndex) => directoryOf(logs, topic, partitionIndex),
       storedPartitions: logs,
     });
+    const overruled = overruledNotice(this.#live.settings);
+    if (overruled !== null) this.#ports.logger.warn({}, overruled);
     logs.setHealListener(() => void publisher.retry());
     logs.finishStart();
   }

@@ -14,6 +14,7 @@ import { describeConfigs } from "./config-describe.ts";
 import { specOf } from "./config-keys.ts";
 import type { BrokerSettings } from "./config-layers.ts";
 import { alterLoggers, nodeIdProblem } from "./config-loggers.ts";
+import { describeDurability, durabilityOf } from "./durability.ts";
 import type { LogLevels } from "./log-levels.ts";
 import type { AlteredResource } from "./metadata/alter-configs.ts";
 import { changed, type ConfigChange, operationOf } from "./metadata/config-operations.ts";
@@ -135,12 +136,15 @@ export class ConfigAdmin {
       brokerText: (key: string) => this.#dependencies.settings().text(key),
       brokerListDefault,
     };
+    const before = describeDurability(durabilityOf(this.#dependencies.settings().values));
     const errors = await this.#dependencies.metadata.alterConfigs(
       { resources, validateOnly },
       rules,
       { timeoutMs: TIMEOUT_MS },
     );
     if (!validateOnly) this.#say(resources.filter((_resource, index) => errors[index] === null));
+    const after = describeDurability(durabilityOf(this.#dependencies.settings().values));
+    if (after !== before) this.#dependencies.logger.info({}, after);
     return [...errors];
   }
 

@@ -1,6 +1,7 @@
 import { isListenerLimitKey } from "./config-connection-limits.ts";
 import { allKeys, type BrokerValues, isConfigKey, specOf } from "./config-keys.ts";
 import { controllerEndPoints, listenerSettings } from "./config-listeners.ts";
+import { type BrokerSettings, CONFIG_SOURCES } from "./config-layers.ts";
 import { isRefusedKey } from "./config-refused-keys.ts";
 import type { Setting } from "./config-properties.ts";
 
@@ -16,6 +17,26 @@ export function noticesOf(
   given: ReadonlyMap<string, Setting>,
 ): readonly Notice[] {
   return [...withoutEffect(given), ...controllers(values), ...replicationFactors(values)];
+}
+
+/**
+ * What was set while the cluster ran and goes before this node's properties, so that nobody looks for a
+ * line there that does not count; null: nothing.
+ */
+export function overruledNotice(settings: BrokerSettings): string | null {
+  const { cluster, broker } = settings.dynamic;
+  const overruled = [...new Set([...cluster.keys(), ...broker.keys()])].flatMap((key) => {
+    const [holds, ...others] = settings.synonyms(key);
+    const own = others.find(({ source }) => source === CONFIG_SOURCES.staticBroker);
+    if (holds === undefined || own === undefined) return [];
+    if (own.name === key && own.value === holds.value) return [];
+    return [`${key}=${holds.value} goes before ${own.name}=${own.value} of the properties`];
+  });
+  if (overruled.length === 0) return null;
+  return (
+    `set while the cluster ran: ${overruled.join("; ")} ` +
+    "(kafka-configs --entity-type brokers --alter --delete-config takes it back)"
+  );
 }
 
 /** A key that is in no table, with the one that was probably meant. */

@@ -1,4 +1,4 @@
-import type { BrokerConfig } from "./config-keys.ts";
+import type { BrokerValues } from "./config-keys.ts";
 import { LONG_MAX_TEXT, type LongSetting } from "./config-types.ts";
 
 /** The settings that decide what an acknowledgement is worth; topics may override the first three. */
@@ -11,7 +11,7 @@ export interface DurabilitySettings {
   readonly isPageCacheOurs: boolean;
 }
 
-export function durabilityOf(config: BrokerConfig): DurabilitySettings {
+export function durabilityOf(config: BrokerValues): DurabilitySettings {
   return {
     flushMessages: unbounded(config["log.flush.interval.messages"]),
     flushMs: unbounded(

@@ -12,6 +12,7 @@ import { openAdminPort } from "./main-admin.ts";
 import { openFilesLimit, openFilesWarning } from "./main-limits.ts";
 import { createLogger } from "./main-logger.ts";
 import { ListenError } from "./net/listeners.ts";
+import { reachabilityWarning } from "./net/reachability.ts";
 import { type NodePorts, nodePorts } from "./node-ports.ts";
 import { startWithRoom } from "./start-with-room.ts";
 
@@ -50,6 +51,7 @@ export async function main(command: CommandLine & { readonly kind: "run" }): Pro
     );
     if (broker === null) return;
     sayStarted(logger, command, broker);
+    void sayUnreachable(broker, { clock: ports.clock, logger });
     void openAdminPort(broker, config["holdfast.admin.address"], { clock: ports.clock, logger });
   } catch (error) {
     await life.startFailed(error);
@@ -77,7 +79,7 @@ function sayStarted(
     { listeners, version, clusterId, nodeId: config["node.id"], directories: config["log.dirs"] },
     `listening on ${places}`,
   );
-  logger.info({}, describeDurability(durabilityOf(config)));
+  logger.info({}, describeDurability(durabilityOf(broker.config)));
   const [first] = listeners;
   if (first === undefined) return;
   const bootstrap = `${first.host}:${first.port}`;
@@ -85,6 +87,17 @@ function sayStarted(
     {},
     `next: point a Kafka client at ${bootstrap}, or run: node examples/orders.mjs --bootstrap ${bootstrap}`,
   );
+}
+
+/** Looked at when it serves: the address may be its own. */
+async function sayUnreachable(
+  { listeners }: Broker,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<void> {
+  for (const listener of listeners) {
+    const warning = await reachabilityWarning(clock, listener);
+    if (warning !== null) logger.warn({}, warning);
+  }
 }
 
 interface ProcessDependencies {

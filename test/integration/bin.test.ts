@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -13,9 +13,18 @@ interface Ended {
 }
 
 /** Runs `bin/broker` to its end. */
-async function run(...args: readonly string[]): Promise<Ended> {
+function run(...args: readonly string[]): Promise<Ended> {
+  return runWith({}, ...args);
+}
+
+/** The same with these variables in its environment. */
+async function runWith(
+  environment: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): Promise<Ended> {
   const child = spawn(process.execPath, ["bin/broker", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
   });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
@@ -82,6 +91,42 @@ describe("the command line", () => {
     const { code, output } = await run("no-such.properties");
     expect(code).toBe(78);
     expect(output).toContain("no-such.properties: cannot be read (ENOENT)");
+  });
+});
+
+describe("the settings", () => {
+  test("--help-config tells of them", async () => {
+    const { code, output } = await run("--help-config", "log.flush.interval.messages");
+    expect(code).toBe(0);
+    expect(output).toMatch(
+      /^log\.flush\.interval\.messages\n {4}long, default 9223372036854775807/,
+    );
+  });
+
+  test("come from KAFKA_ variables, too, as in Kafka's docker image", async () => {
+    expect(await runWith({ KAFKA_LOG_SEGMENT_BYTES: "tiny" })).toEqual({
+      code: 78,
+      output:
+        "broker: bad configuration: log.segment.bytes=tiny (KAFKA_LOG_SEGMENT_BYTES): " +
+        "must be a whole number from 1048576 to 2147483647\n",
+      lines: [expect.any(String)],
+    });
+  });
+
+  test.each([
+    [{ listeners: "PLAINTEXT://0.0.0.0:9092" }, "set advertised.listeners=PLAINTEXT://"],
+    [{ "log.dirs": "" }, "log.dirs (--override) is empty: name a directory for data"],
+    [{ "log.dirs": "/a,/a/" }, "log.dirs names /a, one directory twice: take one of them out"],
+    [
+      { "group.min.session.timeout.ms": 2, "group.max.session.timeout.ms": 1 },
+      "group.min.session.timeout.ms=2 must not be above group.max.session.timeout.ms=1",
+    ],
+  ])("that cannot be, %j, are one line: 78", async (values, mentioned) => {
+    const { code, lines } = await run(...overrides(values));
+    expect(code).toBe(78);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("broker: bad configuration: ");
+    expect(lines[0]).toContain(mentioned);
   });
 });
 
@@ -156,7 +201,81 @@ describe("a start that fails", () => {
   });
 });
 
+describe("a directory that cannot be used is named with the way out, and nothing in it is touched", () => {
+  const start = (directories: string): Promise<Ended> =>
+    run(...overrides({ listeners: "PLAINTEXT://127.0.0.1:0", "log.dirs": directories }));
+
+  test("below /proc, where nothing can be made", async () => {
+    const ended = await start("/proc/holdfast");
+    expect(ended.code).toBe(78);
+    const fatal = messages(ended, "fatal");
+    expect(fatal).toHaveLength(1);
+    expect(fatal[0]).toMatch(
+      /^log directory \/proc\/holdfast cannot be used \(.*\): make it writable/,
+    );
+  });
+
+  test("that is a file", async () => {
+    await withTemporaryFolder(async (folder) => {
+      const file = join(folder, "file");
+      await writeFile(file, "precious");
+      const ended = await start(file);
+      expect(ended.code).toBe(78);
+      expect(messages(ended, "fatal")[0]).toContain(`log directory ${file} cannot be used`);
+      expect(await readFile(file, "utf8")).toBe("precious");
+    });
+  });
+
+  test("that is named twice, under two names", async () => {
+    await withTemporaryFolder(async (folder) => {
+      await mkdir(join(folder, "data"));
+      await symlink(join(folder, "data"), join(folder, "link"));
+      const ended = await start(`${join(folder, "data")},${join(folder, "link")}`);
+      expect(ended.code).toBe(78);
+      expect(messages(ended, "fatal")[0]).toContain("is named twice in log.dirs, under two names");
+    });
+  });
+
+  test("whose meta.properties is damaged", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({ dataDirectory });
+      await broker.stop();
+      const path = join(dataDirectory, "meta.properties");
+      await writeFile(path, "version=1\ncluster.id");
+      const ended = await start(dataDirectory);
+      expect(ended.code).toBe(1);
+      const fatal = messages(ended, "fatal");
+      expect(fatal).toHaveLength(1);
+      expect(fatal[0]).toContain(path);
+      expect(await readFile(path, "utf8")).toBe("version=1\ncluster.id");
+    });
+  });
+});
+
 describe("a broker", () => {
+  test("says when the address that clients are told cannot be reached, and goes on", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const broker = await BrokerProcess.start({
+        dataDirectory,
+        overrides: {
+          listeners: "PLAINTEXT://127.0.0.1:0",
+          "advertised.listeners": "PLAINTEXT://no-such-host.invalid:9092",
+        },
+      });
+      await broker.printed("clients are told to connect to no-such-host.invalid:9092 (PLAINTEXT)");
+      expect(await broker.stop()).toBe(0);
+    });
+  });
+
+  test("says what a lone node cannot do with replicas that are asked for", async () => {
+    await withTemporaryFolder(async (dataDirectory) => {
+      const overrides = { "default.replication.factor": 3 };
+      const broker = await BrokerProcess.start({ dataDirectory, overrides });
+      expect(await broker.stop()).toBe(0);
+      expect(broker.output).toContain("default.replication.factor=3, and this is a lone node");
+    });
+  });
+
   test("says where it listens, what an ack is worth, and what to do next; SIGTERM ends it with 0", async () => {
     await withTemporaryFolder(async (dataDirectory) => {
       const broker = await BrokerProcess.start({ dataDirectory });

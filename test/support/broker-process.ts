@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { must } from "../../src/base/assert.ts";
 import { endProcessesIn, ownProcess } from "./child-processes.ts";
 
 export interface BrokerOptions {
@@ -40,6 +41,8 @@ export class BrokerProcess {
       "log.dirs": options.dataDirectory,
       "offsets.topic.replication.factor": 1,
       "group.initial.rebalance.delay.ms": 0,
+      // Several run beside each other.
+      "holdfast.admin.address": "",
       ...options.overrides,
     };
     const child = spawn(
@@ -80,6 +83,17 @@ export class BrokerProcess {
   /** All that it printed so far. */
   get output(): string {
     return this.#output.join("");
+  }
+
+  /** Resolves when it has printed the text; rejects when it ends without. */
+  async printed(text: string): Promise<void> {
+    const ended = this.#exited.then((code) => {
+      throw new Error(`the broker ended with ${code} and without "${text}":\n${this.output}`);
+    });
+    while (!this.output.includes(text)) {
+      await Promise.race([ended, once(must(this.#child.stdout, "it is a pipe"), "data")]);
+    }
+    ended.catch(() => undefined);
   }
 
   /** SIGKILL; resolves when the process is gone. */
