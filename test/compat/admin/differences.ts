@@ -13,6 +13,10 @@ export const MEANT: readonly KnownDifference[] = [
   { row: "levels of `metadata.version`", cases: /^features\/supported metadata\.version$/ },
   { row: "`kraft.version`", cases: /^features\/finalized kraft\.version$/ },
   {
+    row: "ListOffsets, the greatest timestamp",
+    cases: /^offsets after the deletion\/.* greatest time of records-0$/,
+  },
+  {
     row: "`min.insync.replicas` of the brokers",
     cases: /^create\/.*answer for /,
     part: /min\.insync\.replicas=1 \w+/g,
