@@ -122,16 +122,18 @@ export class LogChanges {
       }
       const { disk, clock } = this.#dependencies;
       const { directory } = this.#log.options;
-      const logStartOffset = Math.min(endOffset, state.logStartOffset);
-      await this.#cut(state, { endOffset, logStartOffset }, async () => {
-        const [segment] = segments.from(endOffset);
-        const place = await findCut(clock, must(segment, "there is a segment"), endOffset);
+      await state.settle();
+      const [segment] = segments.from(endOffset);
+      // Checkpoints fall to where the log ends then: a batch that reaches the offset goes whole.
+      const place = await findCut(clock, must(segment, "there is a segment"), endOffset);
+      const limits = {
+        endOffset: place.endOffset,
+        logStartOffset: Math.min(place.endOffset, state.logStartOffset),
+      };
+      await this.#cut(state, limits, async () => {
         await Promise.all(segments.list.map((each) => each.freeze()));
         await cutSegments(disk, directory, segments.list, place);
-        return {
-          endOffset: place.endOffset,
-          logStartOffset: Math.min(place.endOffset, logStartOffset),
-        };
+        return limits;
       });
     });
   }

@@ -131,6 +131,23 @@ describe("truncateTo", () => {
     ]);
   });
 
+  test("lowers them to where the log ends then, when a batch reaches beyond the offset", async () => {
+    const world = logWorld();
+    const limits: unknown[] = [];
+    const log = await world.open(SMALL, {
+      beforeTruncation: (given) => {
+        limits.push(given);
+        return Promise.resolve();
+      },
+    });
+    log.append(batchOf(1), CLIENT);
+    log.append(batchOf(3), CLIENT);
+    await log.flush();
+    await log.truncateTo(2);
+    expect(limits).toEqual([{ endOffset: 1, logStartOffset: 0 }]);
+    expect(log.logEndOffset).toBe(1);
+  });
+
   test("cut off at any call, it leaves the log as it was or a beginning of it (S3, S6, S15)", async () => {
     const { log, disk } = await filled(10);
     const bytes = (await readAll(log)).map((batch) => Buffer.from(batch));
