@@ -238,11 +238,20 @@ export class LogWriter {
   }
 
   async #createSegment(segment: Segment): Promise<void> {
+    // Names become durable in any order, and a log must not begin in its middle after a power cut.
+    if (this.#unnamed.size > 0) await this.#nameAll();
+    if (this.#hasEnded()) return;
     await segment.create();
     this.#hasNewNames = true;
     this.#unnamed.add(segment);
     // The one before takes no more: it is finished beside the writes to this one.
     if (this.#segments.length > 1 || this.#waiters.length > 0) this.#requestFlush();
+  }
+
+  async #nameAll(): Promise<void> {
+    const unnamed = [...this.#unnamed];
+    await this.#dependencies.syncNames();
+    for (const segment of unnamed) this.#unnamed.delete(segment);
   }
 
   #afterWrite(run: Run): void {

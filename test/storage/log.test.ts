@@ -181,6 +181,21 @@ describe("a new segment begins", () => {
     expect(log.segmentBaseOffsets).toEqual([0, 2 ** 31]);
   });
 
+  test("only when the name of the one before is durable: names may survive in any order (S3)", async () => {
+    const { open, disk } = logWorld();
+    const log = await open({ segmentBytes: batchOf(1).length, flushMessages: Infinity });
+    for (let i = 0; i < 2; i += 1) log.append(batchOf(1), CLIENT);
+    await settle();
+    const names = disk.calls
+      .filter(({ operation, path }) => operation === "syncDir" || path.endsWith(".log"))
+      .filter(({ operation }) => operation === "syncDir" || operation === "open")
+      .map(({ operation, path }) => `${operation} ${path.slice(path.lastIndexOf("/") + 1)}`);
+    const second = names.indexOf("open 00000000000000000001.log");
+    expect(names.slice(names.indexOf("open 00000000000000000000.log"), second)).toContain(
+      `syncDir ${DIRECTORY.slice(DIRECTORY.lastIndexOf("/") + 1)}`,
+    );
+  });
+
   test("whose name is durable before anything in it counts as flushed (E17, S15)", async () => {
     const { open, disk } = logWorld();
     const size = batchOf(1).length;
