@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { ConfigError } from "./config-error.ts";
 import { splitList } from "./config-types.ts";
 
@@ -31,7 +30,7 @@ export function parseIpOverrides(text: string): ReadonlyMap<string, number> {
       const end = item.lastIndexOf(":");
       const address = item.slice(0, Math.max(0, end)).replace(/^\[(.*)\]$/, "$1");
       const count = item.slice(end + 1);
-      if (isIP(address) === 0 || !/^\d{1,9}$/.test(count)) {
+      if (!isAddress(address) || !/^\d{1,9}$/.test(count)) {
         throw new ConfigError(
           `${OVERRIDES_KEY}=${text}: must be addresses with counts, like 10.0.0.7:100,::1:20; ` +
             `${item} is not one`,
@@ -40,4 +39,10 @@ export function parseIpOverrides(text: string): ReadonlyMap<string, number> {
       return [address, Number(count)];
     }),
   );
+}
+
+/** Whether it is an IPv4 or IPv6 address, as a socket tells one. */
+function isAddress(text: string): boolean {
+  if (text.includes(":")) return URL.canParse(`http://[${text}]/`);
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && URL.canParse(`http://${text}/`);
 }
