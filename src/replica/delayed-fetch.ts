@@ -29,6 +29,8 @@ export interface PartitionAnswer {
   lastStableOffset: number;
   logStartOffset: number;
   divergingEpoch: { readonly epoch: number; readonly endOffset: number } | undefined;
+  /** Who leads instead; filled in by whoever knows. */
+  currentLeader: { readonly leaderId: number; readonly leaderEpoch: number } | undefined;
   abortedTransactions: ResponsePartition["abortedTransactions"];
   records: Buffer;
 }
@@ -362,6 +364,7 @@ function emptyAnswer(partitionIndex: number): PartitionAnswer {
     lastStableOffset: -1,
     logStartOffset: -1,
     divergingEpoch: undefined,
+    currentLeader: undefined,
     abortedTransactions: null,
     records: EMPTY,
   };

@@ -37,7 +37,7 @@ import { incrementalAlterConfigsHandler } from "./handlers/44-incremental-alter-
 import { offsetDeleteHandler } from "./handlers/47-offset-delete.ts";
 import { listConfigResourcesHandler } from "./handlers/74-list-config-resources.ts";
 import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
-import { leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
+import { currentLeader, leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
 import { ProducerIds } from "./metadata/producer-ids.ts";
 import { finalizedLevels } from "./metadata/update-features.ts";
@@ -95,13 +95,18 @@ function configHandlers({ configAdmin, metadata }: HandlerDependencies): readonl
 }
 
 function dataHandlers(
-  { replicas, fetchSessions, clock, offload }: HandlerDependencies,
+  { replicas, fetchSessions, metadata, clock, offload }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
   return [
     produceHandler({ replicas, clientBatches: new ClientBatches({ clock, offload }) }),
     fetchHandler(
-      { replicas, sessions: fetchSessions },
+      {
+        replicas,
+        sessions: fetchSessions,
+        leaderOf: (partition, listenerName) =>
+          currentLeader(metadata.image, partition, listenerName),
+      },
       { fetchMaxBytes: config["fetch.max.bytes"] },
     ),
     listOffsetsHandler({ replicas, offload }),

@@ -101,7 +101,10 @@ async function send(
 }
 
 async function fetch({ replicas }: Running, offset: number): Promise<Buffer | string> {
-  const handler = fetchHandler({ replicas, sessions: newFetchSessions() }, { fetchMaxBytes: 57_671_680 });
+  const handler = fetchHandler(
+    { replicas, sessions: newFetchSessions(), leaderOf: () => null },
+    { fetchMaxBytes: 57_671_680 },
+  );
   const response = await call(handler, new FakeContext(11), {
     replicaId: -1,
     maxWaitMs: 500,

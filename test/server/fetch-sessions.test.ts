@@ -60,7 +60,7 @@ class World {
     const isById = version >= 13;
     const response = await call(
       fetchHandler(
-        { replicas: this.node.replicas, sessions: this.sessions },
+        { replicas: this.node.replicas, sessions: this.sessions, leaderOf: () => null },
         { fetchMaxBytes: 57_671_680 },
       ),
       context ?? new FakeContext(version),

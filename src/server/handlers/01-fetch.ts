@@ -1,8 +1,10 @@
 import { APIS } from "../../protocol/apis.ts";
 import { errorCode } from "../../protocol/errors.ts";
+import type { FetchAnswer, FetchTarget } from "../../replica/delayed-fetch.ts";
 import type { ReplicaManager } from "../../replica/manager.ts";
 import { handlerFor, NO_RESPONSE, type TypedApiHandler } from "../api-handler.ts";
 import type { FetchSessions } from "../fetch-sessions.ts";
+import type { BrokerEndPoint } from "../metadata/image-queries.ts";
 
 // Fetch, versions 4-18. 5 added logStartOffset, 7 sessions (KIP-227), 9 leader epochs (KIP-320), 11 racks
 // (KIP-392), 12 is flexible and takes the last fetched epoch (KIP-595), 13 names topics by id, 15 moved
@@ -13,10 +15,27 @@ import type { FetchSessions } from "../fetch-sessions.ts";
 // serves everybody, and names no preferred replica.
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
+const FIRST_VERSION_WITH_LEADERS = 16;
+
+/** Errors that end when the client goes to the partition's leader. */
+const ELSEWHERE: ReadonlySet<number> = new Set([
+  errorCode("NOT_LEADER_OR_FOLLOWER"),
+  errorCode("FENCED_LEADER_EPOCH"),
+]);
+
+export interface FetchDependencies {
+  readonly replicas: ReplicaManager;
+  readonly sessions: FetchSessions;
+  /** Who leads the partition, and where clients of the listener reach it; null: nobody does. */
+  leaderOf(
+    partition: { readonly topic: string; readonly partitionIndex: number },
+    listenerName: string,
+  ): { readonly leaderEpoch: number; readonly endPoint: BrokerEndPoint } | null;
+}
 
 /** The handler of Fetch. */
 export function fetchHandler(
-  dependencies: { readonly replicas: ReplicaManager; readonly sessions: FetchSessions },
+  dependencies: FetchDependencies,
   options: {
     /** `fetch.max.bytes`: bounds a response, whatever the client asks for. */
     readonly fetchMaxBytes: number;
@@ -39,7 +58,32 @@ export function fetchHandler(
     const answers = await running;
     context.onSent(() => fetch.release());
     if (answers === null) return NO_RESPONSE;
+    const nodeEndpoints =
+      context.apiVersion >= FIRST_VERSION_WITH_LEADERS
+        ? nameLeaders(turn.targets, answers, dependencies, context.listenerName)
+        : [];
     const { errorCode: error, sessionId, responses } = turn.finish(answers);
-    return { errorCode: errorCode(error), sessionId, responses };
+    return { errorCode: errorCode(error), sessionId, responses, nodeEndpoints };
   });
+}
+
+/** Fills in who leads the partitions that are not led here; returns where clients reach those. */
+function nameLeaders(
+  targets: readonly FetchTarget[],
+  answers: FetchAnswer,
+  { replicas, leaderOf }: FetchDependencies,
+  listenerName: string,
+): BrokerEndPoint[] {
+  const endPoints = new Map<number, BrokerEndPoint>();
+  for (const [index, answer] of answers.entries()) {
+    const target = targets[index];
+    if (target === undefined || !ELSEWHERE.has(answer.errorCode)) continue;
+    const topic = replicas.topicName(target.topicId) ?? target.topic;
+    const leader = leaderOf({ topic, partitionIndex: target.partition }, listenerName);
+    if (leader === null) continue;
+    const { leaderEpoch, endPoint } = leader;
+    answer.currentLeader = { leaderId: endPoint.nodeId, leaderEpoch };
+    endPoints.set(endPoint.nodeId, endPoint);
+  }
+  return [...endPoints.values()];
 }

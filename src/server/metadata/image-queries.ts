@@ -52,6 +52,18 @@ export function leaderEndPoint(
   return endPoint === null ? null : { nodeId: leader, host: endPoint.host, port: endPoint.port };
 }
 
+/** Who leads the partition, and where clients of the listener reach it (KIP-951); null: nobody does. */
+export function currentLeader(
+  image: MetadataImage,
+  partition: { readonly topic: string; readonly partitionIndex: number },
+  listenerName: string,
+): { readonly leaderEpoch: number; readonly endPoint: BrokerEndPoint } | null {
+  const found = image.topicsByName.get(partition.topic)?.partitions[partition.partitionIndex];
+  const endPoint = leaderEndPoint(image, partition, listenerName);
+  if (found === undefined || endPoint === null) return null;
+  return { leaderEpoch: found.leaderEpoch, endPoint };
+}
+
 /** Names and ids of topics, in whatever image is current at the call. */
 export function topicLookup(image: () => MetadataImage): {
   topicId: (name: string) => Uuid | undefined;

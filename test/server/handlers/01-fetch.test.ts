@@ -42,7 +42,17 @@ function fetch(
 ): Fetched {
   const { version = 12, fetchMaxBytes = 57_671_680 } = options;
   const handler = fetchHandler(
-    { replicas: node.replicas, sessions: newFetchSessions() },
+    {
+      replicas: node.replicas,
+      sessions: newFetchSessions(),
+      leaderOf: ({ partitionIndex }, listenerName) =>
+        partitionIndex === 9
+          ? null
+          : {
+              leaderEpoch: 7,
+              endPoint: { nodeId: 2, host: listenerName.toLowerCase(), port: 9092 },
+            },
+    },
     { fetchMaxBytes },
   );
   return call(handler, options.context ?? new FakeContext(version), {
@@ -428,5 +438,41 @@ describe("a fetch that is refused", () => {
     expect(await errorsOf(fetch(node, [{ offset: 2, lastFetchedEpoch: 1 }]))).toEqual([
       "OFFSET_OUT_OF_RANGE",
     ]);
+  });
+});
+
+describe("who leads instead (KIP-951)", () => {
+  test.each([
+    ["an older leader epoch", { epoch: 2 }, "FENCED_LEADER_EPOCH"],
+    ["a replica that does not lead any more", {}, "NOT_LEADER_OR_FOLLOWER"],
+  ])("from version 16 on: %s", async (_what, partition, error) => {
+    for (const version of [15, 16, 18]) {
+      const node = await lead();
+      if (error === "NOT_LEADER_OR_FOLLOWER") node.replicas.partition("t", 0)!.resign();
+      const response = await responseOf(fetch(node, [partition], { version }));
+      const [answer] = response.responses[0]!.partitions;
+      expect(errorName(answer!.errorCode)).toBe(error);
+      const isTold = version >= 16;
+      expect(answer!.currentLeader).toEqual(
+        isTold ? { leaderId: 2, leaderEpoch: 7 } : { leaderId: -1, leaderEpoch: -1 },
+      );
+      expect(response.nodeEndpoints).toEqual(
+        isTold ? [{ nodeId: 2, host: "plaintext", port: 9092, rack: null }] : [],
+      );
+    }
+  });
+
+  test("is not said of other errors, nor of a partition that nobody leads", async () => {
+    const node = await lead();
+    await node.lead({ partitionIndex: 9 });
+    const wanted = [{ epoch: 4 }, { index: 9, epoch: 2 }];
+    const response = await responseOf(fetch(node, wanted, { version: 16 }));
+    const answers = response.responses.flatMap(({ partitions }) => partitions);
+    expect(answers.map(({ errorCode }) => errorName(errorCode))).toEqual([
+      "UNKNOWN_LEADER_EPOCH",
+      "FENCED_LEADER_EPOCH",
+    ]);
+    for (const { currentLeader } of answers) expect(currentLeader.leaderId).toBe(-1);
+    expect(response.nodeEndpoints).toEqual([]);
   });
 });
