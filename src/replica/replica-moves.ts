@@ -117,13 +117,12 @@ export class ReplicaMoves {
       await replicas.replaceLog(partition, () => this.#complete(partition, move));
     } catch (error) {
       const reason = reasonOf(error);
-      // What a stop leaves says that it is to begin anew.
-      if (this.#isClosed) return;
-      const isMeant = reason instanceof CopyAbortedError;
+      const isMeant = this.#isClosed || reason instanceof CopyAbortedError;
       if (!isMeant) logger.error({ topic, partitionIndex, error: reason }, "a move was given up");
     }
-    // Also when the topic was deleted meanwhile; of one that has arrived nothing is left here.
-    await move.giveUp();
+    // Also when the topic was deleted meanwhile; of one that has arrived nothing is left here. What a stop
+    // leaves says that the move is to begin anew.
+    if (!this.#isClosed) await move.giveUp();
   }
 
   /** The log in its new place, or else in its old one. */
@@ -137,8 +136,10 @@ export class ReplicaMoves {
       });
     } catch (error) {
       const reason = reasonOf(error);
-      await move.giveUp();
-      logger.error({ topic, partitionIndex, error: reason }, "a move was given up at its end");
+      if (!this.#isClosed) {
+        await move.giveUp();
+        logger.error({ topic, partitionIndex, error: reason }, "a move was given up at its end");
+      }
       return await logs.openLog({ topic, partitionIndex, topicId }, move.log.config);
     }
   }

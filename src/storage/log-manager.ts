@@ -71,8 +71,6 @@ export class LogManager {
   readonly #cleaner: LogCleaner | null;
   readonly #removal: LogRemoval;
   readonly #moves: LogMoves;
-  /** Where a client wants logs that are not there yet, by directory name. */
-  readonly #preferredPaths = new Map<string, string>();
   #highWatermarks: HighWatermarkSource = () => undefined;
   #onHealed: () => void = () => undefined;
   /** Logs in the directories that others have opened: the metadata log. */
@@ -182,7 +180,7 @@ export class LogManager {
 
   /** The partition's log, when it is made, is to lie in the directory of that path. */
   preferPath(topic: string, partitionIndex: number, path: string): void {
-    this.#preferredPaths.set(partitionDirectoryName(topic, partitionIndex), path);
+    this.#placement.prefer(topic, partitionIndex, path);
   }
 
   /** Moves that the last run had begun and not completed. */

@@ -1,4 +1,5 @@
 import { KafkaError } from "../protocol/errors.ts";
+import { partitionDirectoryName } from "./file-names.ts";
 import type { LogDirectory } from "./log-directory.ts";
 import type { PartitionId } from "./log-manager-options.ts";
 
@@ -10,6 +11,8 @@ export class LogPlacement {
   readonly #late = new Set<LogDirectory>();
   /** Partitions that may lie where nothing could be read at the start: in this run, found or refused. */
   readonly #outOfSight = new Set<string>();
+  /** Where clients want logs that are not there yet, by partition. */
+  readonly #preferredPaths = new Map<string, string>();
   #mayMakeAll: boolean;
 
   /** Both lists may change; `unusablePaths` are of log.dirs that could not be opened. */
@@ -33,12 +36,20 @@ export class LogPlacement {
     this.#late.add(directory);
   }
 
+  /** The partition's log, when it is made, is to lie in the directory of that path, if it takes anything. */
+  prefer(topic: string, partitionIndex: number, path: string): void {
+    this.#preferredPaths.set(partitionDirectoryName(topic, partitionIndex), path);
+  }
+
   /** The directory for a partition that has none. Throws KafkaError KAFKA_STORAGE_ERROR. */
-  place({ topicId, partitionIndex }: PartitionId): LogDirectory {
+  place({ topic, topicId, partitionIndex }: PartitionId): LogDirectory {
     const name = `${topicId}-${partitionIndex}`;
     if (!this.#mayMakeAll) this.#outOfSight.add(name);
     if (!this.#outOfSight.has(name)) {
-      return leastFilled(this.#directories.filter((directory) => !this.#late.has(directory)));
+      const candidates = this.#directories.filter((directory) => !this.#late.has(directory));
+      const wanted = this.#preferredPaths.get(partitionDirectoryName(topic, partitionIndex));
+      const preferred = candidates.find(({ path, failure }) => path === wanted && failure === null);
+      return preferred ?? leastFilled(candidates);
     }
     // Its log may lie in the directory that could not be opened: an empty one must not take its place,
     // not even when that has been opened and the log is not in it (R5).
