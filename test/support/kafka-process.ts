@@ -72,7 +72,7 @@ export class KafkaProcess {
     }
     const exited = once(child, "exit");
     const poll = spawn(join(PEERS_FOLDER, "venv/bin/python"), [
-      ...[POLL, `127.0.0.1:${port}`, "--brokers", "1", "--quiet"],
+      ...[POLL, `127.0.0.1:${port}`, "--brokers", "1", "--quiet", "--timeout", "300"],
     ]);
     ownProcess(poll, folder);
     const isReady = await Promise.race([
