@@ -85,9 +85,10 @@ export class ReplicaMoves {
     await running?.done;
     const partition = replicas.find(replicas.topicByName(topic), partitionIndex, false);
     if (partition === "KAFKA_STORAGE_ERROR") return partition;
+    // One that is not there yet will be made where it is wanted, as in Kafka.
     if (typeof partition === "string") {
       logs.preferPath(topic, partitionIndex, path);
-      return "REPLICA_NOT_AVAILABLE";
+      return partition;
     }
     if (logs.pathOf(topic, partitionIndex) === path) return null;
     // A copy may lie in the one that is offline, and come back with it.

@@ -145,7 +145,7 @@ test("where it is, or is on its way, it need not go; where nothing is, it cannot
 test("a partition that is not here yet is made where it was wanted", async () => {
   for (const path of PATHS) {
     const { run, moves, replicas, logs } = await lead();
-    expect(await run(moves.alter("t", 1, path))).toBe("REPLICA_NOT_AVAILABLE");
+    expect(await run(moves.alter("t", 1, path))).toBe("UNKNOWN_TOPIC_OR_PARTITION");
     await run(replicas.becomeLeader(assignmentOf({ partitionIndex: 1 })));
     expect(logs.pathOf("t", 1)).toBe(path);
   }

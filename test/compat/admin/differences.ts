@@ -22,6 +22,8 @@ export const MEANT: readonly KnownDifference[] = [
     part: /min\.insync\.replicas=1 \w+/g,
   },
   { row: "`min.insync.replicas` of the brokers", cases: /^configs\/.*: min\.insync\.replicas$/ },
+  { row: "settings of its own", cases: /^configs\/broker: holdfast\./ },
+  { row: "`queued.max.request.bytes`", cases: /^configs\/broker: queued\.max\.request\.bytes$/ },
 ];
 
 /** Not built yet: each ends when its cases answer as Kafka's. */

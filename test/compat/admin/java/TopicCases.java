@@ -266,6 +266,12 @@ final class TopicCases {
                 .deleteTopics(TopicCollection.ofTopicIds(List.of(id)))
                 .topicIdValues(),
         done -> "deleted");
+    // Kafka deletes in the background.
+    for (int attempt = 0; attempt < 100; attempt++) {
+      var names = Probe.get(probe.admin.listTopics().names());
+      if (!names.contains("defaults") && !names.contains("meets.it")) break;
+      Thread.sleep(100);
+    }
     probe.checkEach(
         "delete/described afterwards",
         () ->
