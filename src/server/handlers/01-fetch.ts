@@ -71,15 +71,15 @@ export function fetchHandler(
 function nameLeaders(
   targets: readonly FetchTarget[],
   answers: FetchAnswer,
-  { replicas, leaderOf }: FetchDependencies,
+  dependencies: FetchDependencies,
   listenerName: string,
 ): BrokerEndPoint[] {
   const endPoints = new Map<number, BrokerEndPoint>();
   for (const [index, answer] of answers.entries()) {
     const target = targets[index];
     if (target === undefined || !ELSEWHERE.has(answer.errorCode)) continue;
-    const topic = replicas.topicName(target.topicId) ?? target.topic;
-    const leader = leaderOf({ topic, partitionIndex: target.partition }, listenerName);
+    const topic = dependencies.replicas.topicName(target.topicId) ?? target.topic;
+    const leader = dependencies.leaderOf({ topic, partitionIndex: target.partition }, listenerName);
     if (leader === null) continue;
     const { leaderEpoch, endPoint } = leader;
     answer.currentLeader = { leaderId: endPoint.nodeId, leaderEpoch };
