@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/protocol/golden/**", "test/{integration,kill,compat,faults}/**"],
+          exclude: ["test/protocol/golden/**", "test/{integration,kill,compat,faults,hostile}/**"],
           testTimeout: 30_000,
         },
       },
@@ -46,6 +46,16 @@ export default defineConfig({
           globalSetup: [BUILD],
           testTimeout: 120_000,
           hookTimeout: 900_000,
+        },
+      },
+      {
+        test: {
+          name: "hostile",
+          include: ["test/hostile/**/*.test.ts"],
+          globalSetup: [BUILD],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
         },
       },
       {
