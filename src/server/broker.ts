@@ -189,7 +189,7 @@ class NodeBroker implements Broker {
         ...{ logs, disk, moves },
         greatestProducerId: () => greatestProducerId(logs),
         configAdmin: new ConfigAdmin({
-          ...{ metadata, logger, topicConfigs: this.#topicConfigs },
+          ...{ metadata, clock, logger, topicConfigs: this.#topicConfigs },
           settings: () => this.#live.settings,
           logLevels: this.#limits.logLevels ?? null,
         }),

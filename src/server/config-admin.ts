@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { errorCode } from "../protocol/errors.ts";
 import type {
@@ -10,7 +11,7 @@ import type {
 } from "../protocol/messages/33-alter-configs.ts";
 import type { IncrementalAlterConfigsRequest } from "../protocol/messages/44-incremental-alter-configs.ts";
 import { brokerChangeProblem } from "./config-broker-changes.ts";
-import { describeConfigs } from "./config-describe.ts";
+import { describeConfigs, describedState, refusals } from "./config-describe.ts";
 import { specOf } from "./config-keys.ts";
 import type { BrokerSettings } from "./config-layers.ts";
 import { alterLoggers, nodeIdProblem } from "./config-loggers.ts";
@@ -35,6 +36,7 @@ export interface ConfigAdminDependencies {
   /** As of the metadata's image. */
   readonly settings: () => BrokerSettings;
   readonly topicConfigs: TopicConfigs;
+  readonly clock: Pick<Clock, "nowMs" | "afterPoll">;
   /** null: nobody here can change what is logged. */
   readonly logLevels: LogLevels | null;
   readonly logger: Logger;
@@ -51,6 +53,9 @@ type Prepared =
 
 /** The request names no time; Kafka's forwarding waits as long. */
 const TIMEOUT_MS = 60_000;
+
+/** How long the event loop is kept at a time (design.md, section 2). */
+const SLICE_MS = 5;
 
 const PERSISTENT_RESOURCES: ReadonlySet<number> = new Set([
   TOPIC_RESOURCE,
@@ -72,16 +77,24 @@ export class ConfigAdmin {
     this.#nodeId = dependencies.settings().config["node.id"];
   }
 
-  /** What is set, and where; never rejects. */
-  describe(request: DescribeConfigsRequest): DescribeConfigsResponse["results"] {
-    const { metadata, topicConfigs, logLevels } = this.#dependencies;
+  /** What is set, and where, as of one moment; never rejects. */
+  async describe(request: DescribeConfigsRequest): Promise<DescribeConfigsResponse["results"]> {
+    const { metadata, topicConfigs, logLevels, clock, settings } = this.#dependencies;
     const { image } = metadata;
-    const state = {
-      ...{ image, logLevels, nodeId: this.#nodeId },
-      settings: this.#dependencies.settings(),
+    const state = describedState({
+      ...{ image, logLevels, nodeId: this.#nodeId, settings: settings() },
       topicConfigs: topicConfigs.under(image),
-    };
-    return request.resources.map((resource) => describeConfigs(state, resource, request));
+    });
+    const refuse = refusals(request.resources);
+    const results = [];
+    let sliceStartMs = clock.nowMs();
+    for (const [index, resource] of request.resources.entries()) {
+      results.push(refuse(resource, index) ?? describeConfigs(state, resource, request));
+      if (clock.nowMs() - sliceStartMs < SLICE_MS) continue;
+      await new Promise<void>((resolve) => clock.afterPoll(resolve));
+      sliceStartMs = clock.nowMs();
+    }
+    return results;
   }
 
   /** IncrementalAlterConfigs. */
@@ -194,25 +207,26 @@ export class ConfigAdmin {
     }
     const current = configOf(this.#dependencies.metadata.image, resourceType, resourceName);
     const next = changed(current, change, brokerListDefault);
-    if (!(next instanceof Map)) return { kind: "answered", error: next as ItemError };
-    const problem = brokerChangeProblem(this.#dependencies.settings(), next, resourceName === "");
+    if (next.kind === "refused") return { kind: "answered", error: next.error };
+    const isCluster = resourceName === "";
+    const problem = brokerChangeProblem(this.#dependencies.settings(), next.configs, isCluster);
     return problem === null ? { kind: "passed", change } : refused(problem);
   }
 
   /** For whoever reads the log afterwards; what has no effect is said here, since no answer can. */
   #say(resources: readonly AlteredResource[]): void {
+    const { logger } = this.#dependencies;
     for (const { resourceType, resourceName, change } of resources) {
       const keys =
         change.kind === "replace"
           ? [...change.values.keys()]
-          : change.operations.map(({ name, operation }) => `${operation} ${name}`);
-      const facts = { resourceType, resourceName, keys };
-      this.#dependencies.logger.info(facts, "settings were changed by a client");
+          : change.operations.map(({ name }) => name);
+      logger.info({ resourceType, resourceName, keys }, "settings were changed by a client");
       if (resourceType !== BROKER_RESOURCE) continue;
-      for (const key of keys.map((text) => text.split(" ").at(-1) ?? "")) {
+      for (const key of keys) {
         const { doc = "" } = specOf(key) ?? {};
         if (!doc.startsWith("No effect")) continue;
-        this.#dependencies.logger.warn({}, `${key}: ${doc.charAt(0).toLowerCase()}${doc.slice(1)}`);
+        logger.warn({}, `${key}: ${doc.charAt(0).toLowerCase()}${doc.slice(1)}`);
       }
     }
   }

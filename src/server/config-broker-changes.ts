@@ -1,3 +1,5 @@
+import { parseIpOverrides } from "./config-connection-limits.ts";
+import { ConfigError } from "./config-error.ts";
 import { specOf } from "./config-keys.ts";
 import { isRefusedKey } from "./config-refused-keys.ts";
 import type { BrokerSettings, Layer } from "./config-layers.ts";
@@ -19,6 +21,7 @@ const THREAD_KEYS = [
   "num.recovery.threads.per.data.dir",
   "num.replica.fetchers",
 ] as const;
+const IP_OVERRIDES = "max.connections.per.ip.overrides";
 const LISTENER_SETTINGS = ["listeners", "listener.security.protocol.map"] as const;
 
 /**
@@ -59,8 +62,10 @@ function valueProblem(next: Layer): string | null {
     const name = LISTENER_KEY.exec(key)?.[1] ?? key;
     try {
       specOf(name)?.type.parse(name, text);
+      // It is read when a connection comes, which is too late to find it wrong.
+      if (name === IP_OVERRIDES) parseIpOverrides(text);
     } catch (error) {
-      if (error instanceof ConfigValueError) return error.message;
+      if (error instanceof ConfigValueError || error instanceof ConfigError) return error.message;
       throw error;
     }
   }
@@ -106,6 +111,7 @@ function contradiction(settings: BrokerSettings, next: Layer): string | null {
     isMet ? null : `requirement failed: ${message}`;
   const retentionMs = next.has("log.retention.ms") ? numberOf("log.retention.ms") : -1;
   const rollMs = next.has("log.roll.ms") ? numberOf("log.roll.ms") : 1;
+  const overrides = next.get(IP_OVERRIDES) ?? settings.text(IP_OVERRIDES);
   const jitterMs = next.has("log.roll.jitter.ms") ? numberOf("log.roll.jitter.ms") : 0;
   return (
     required(rollMs >= 1, "log.roll.ms must be greater than or equal to 1") ??
@@ -120,7 +126,7 @@ function contradiction(settings: BrokerSettings, next: Layer): string | null {
       "log.cleaner.min.compaction.lag.ms must not be above log.cleaner.max.compaction.lag.ms",
     ) ??
     required(
-      numberOf("max.connections.per.ip") > 0,
+      numberOf("max.connections.per.ip") > 0 || (overrides ?? "") !== "",
       "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property " +
         "is set.",
     )

@@ -30,8 +30,17 @@ export interface DescribedState {
   readonly nodeId: number;
   /** As of the image. */
   readonly settings: BrokerSettings;
-  readonly topicConfigs: TopicConfigs;
+  /** What a topic has that was given nothing, by its own keys. */
+  readonly inherited: ReadonlyMap<string, string>;
   readonly logLevels: LogLevels | null;
+}
+
+export function describedState({
+  topicConfigs,
+  ...state
+}: Omit<DescribedState, "inherited"> & { readonly topicConfigs: TopicConfigs }): DescribedState {
+  const entries = topicConfigs.entries(new Map());
+  return { ...state, inherited: new Map(entries.map(({ name, value }) => [name, value])) };
 }
 
 type Result = DescribeConfigsResponse["results"][number];
@@ -55,6 +64,9 @@ const BROKER_LOGGER_CONFIG = 6;
 const CLIENT_METRICS_CONFIG = 7;
 const GROUP_CONFIG = 8;
 
+/** Groups and subscriptions have settings whether they are there or not. */
+const MAX_BESIDES_TOPICS = 1000;
+
 /** Kafka's ConfigType numbers. */
 const KIND_IDS: Readonly<Record<ConfigKind, number>> = {
   boolean: 1,
@@ -75,21 +87,17 @@ export function describeConfigs(
   options: { readonly includeSynonyms: boolean; readonly includeDocumentation: boolean },
 ): Result {
   const { resourceType, resourceName, configurationKeys } = resource;
-  const found = entriesOf(state, resourceType, resourceName);
-  const about = { resourceType, resourceName };
-  if (!Array.isArray(found)) {
-    const { name, message } = found as Refusal; // The other half of the union.
-    return { ...about, errorCode: errorCode(name), errorMessage: message, configs: [] };
-  }
+  const answer = entriesOf(state, resourceType, resourceName);
+  if (answer.kind === "refused") return refusedResult(resource, answer);
   const isWanted = ({ name }: Entry): boolean =>
     configurationKeys === null ||
     configurationKeys.length === 0 ||
     configurationKeys.includes(name);
   return {
-    ...about,
+    ...{ resourceType, resourceName },
     errorCode: 0,
     errorMessage: "",
-    configs: (found as readonly Entry[]).filter(isWanted).map((entry) => ({
+    configs: answer.entries.filter(isWanted).map((entry) => ({
       name: entry.name,
       value: entry.value,
       readOnly: entry.isReadOnly,
@@ -103,37 +111,78 @@ export function describeConfigs(
 }
 
 interface Refusal {
+  readonly kind: "refused";
   readonly name: ErrorName;
   readonly message: string;
 }
 
-function entriesOf(
-  state: DescribedState,
-  resourceType: number,
-  name: string,
-): readonly Entry[] | Refusal {
+type Found = Refusal | { readonly kind: "found"; readonly entries: readonly Entry[] };
+
+function found(entries: readonly Entry[]): Found {
+  return { kind: "found", entries };
+}
+
+function refusedResult({ resourceType, resourceName }: Resource, refusal: Refusal): Result {
+  return {
+    ...{ resourceType, resourceName },
+    errorCode: errorCode(refusal.name),
+    errorMessage: refusal.message,
+    configs: [],
+  };
+}
+
+/**
+ * Why a resource of the request is not looked up, by its place. An answer is far larger than the name that
+ * asks for it: it grows with what there is, not with what a client makes up.
+ */
+export function refusals(
+  resources: readonly Resource[],
+): (resource: Resource, index: number) => Result | null {
+  const first = new Map<string, number>();
+  const keyOf = ({ resourceType, resourceName }: Resource): string =>
+    `${resourceType}:${resourceName}`;
+  let besidesTopics = 0;
+  for (const [index, resource] of resources.entries()) {
+    if (!first.has(keyOf(resource))) first.set(keyOf(resource), index);
+  }
+  return (resource, index) => {
+    const isTopic = resource.resourceType === TOPIC_RESOURCE;
+    if (!isTopic) besidesTopics += 1;
+    if (!isTopic && besidesTopics > MAX_BESIDES_TOPICS) {
+      const message = `At most ${MAX_BESIDES_TOPICS} resources besides topics in one request.`;
+      return refusedResult(resource, invalidRequest(message));
+    }
+    return first.get(keyOf(resource)) === index
+      ? null
+      : refusedResult(resource, invalidRequest("Each resource must appear at most once."));
+  };
+}
+
+function entriesOf(state: DescribedState, resourceType: number, name: string): Found {
   switch (resourceType) {
     case TOPIC_RESOURCE:
       return topicEntries(state, name);
     case BROKER_RESOURCE:
-      if (name === "") return clusterEntries(state.settings);
-      return brokerRefusal(state, name, " or empty string,") ?? brokerEntries(state.settings);
+      if (name === "") return found(clusterEntries(state.settings));
+      return (
+        brokerRefusal(state, name, " or empty string,") ?? found(brokerEntries(state.settings))
+      );
     case BROKER_LOGGER_RESOURCE:
       if (name === "") return invalidRequest("Broker id must not be empty");
-      return brokerRefusal(state, name, "") ?? loggerEntries(state.logLevels);
+      return brokerRefusal(state, name, "") ?? found(loggerEntries(state.logLevels));
     case CLIENT_METRICS_RESOURCE:
       if (name === "") return invalidRequest("Client metrics subscription name must not be empty");
-      return clientMetricsEntries(state, name);
+      return found(clientMetricsEntries(state, name));
     case GROUP_RESOURCE:
       if (name === "") return invalidRequest("Group name must not be empty");
-      return groupEntries(state, name);
+      return found(groupEntries(state, name));
     default:
       return invalidRequest(`Unexpected resource type ${resourceType} for resource ${name}`);
   }
 }
 
 function invalidRequest(message: string): Refusal {
-  return { name: "INVALID_REQUEST", message };
+  return { kind: "refused", name: "INVALID_REQUEST", message };
 }
 
 /** Clients ask the broker itself; whom they found instead does not know. */
@@ -145,18 +194,16 @@ function brokerRefusal({ nodeId }: DescribedState, name: string, or: string): Re
   return invalidRequest(`Unexpected broker id, expected ${nodeId}${or} but received ${name}`);
 }
 
-function topicEntries(
-  { image, settings, topicConfigs }: DescribedState,
-  topic: string,
-): readonly Entry[] | Refusal {
+function topicEntries({ image, settings, inherited }: DescribedState, topic: string): Found {
   const problem = topicNameProblem(topic);
-  if (problem !== null) return { name: "INVALID_TOPIC_EXCEPTION", message: problem };
-  if (!image.topicsByName.has(topic)) return { name: "UNKNOWN_TOPIC_OR_PARTITION", message: "" };
+  if (problem !== null) {
+    return { kind: "refused", name: "INVALID_TOPIC_EXCEPTION", message: problem };
+  }
+  if (!image.topicsByName.has(topic)) {
+    return { kind: "refused", name: "UNKNOWN_TOPIC_OR_PARTITION", message: "" };
+  }
   const overrides = topicOverrides(image, topic);
-  const inherited = new Map(
-    topicConfigs.entries(new Map()).map(({ name, value }) => [name as string, value]),
-  );
-  return TOPIC_CONFIG_KEYS.map((name) => {
+  const entries = TOPIC_CONFIG_KEYS.map((name) => {
     const { type, synonyms, doc } = TOPIC_CONFIGS[name];
     const [first] = synonyms;
     const brokerKey = typeof first === "string" ? first : (first?.[0] ?? null);
@@ -167,6 +214,7 @@ function topicEntries(
       synonyms: brokerKey === null ? [] : settings.synonyms(brokerKey),
     });
   });
+  return found(entries);
 }
 
 function groupEntries({ image, settings }: DescribedState, group: string): readonly Entry[] {

@@ -97,6 +97,15 @@ const DIFFERENCES: Readonly<Record<string, Difference>> = {
       "metric.reporters": reporter("no.such.Class"),
     })),
   },
+  "describe one topic twice": {
+    why: "an answer that grows with what there is, not with how often it is asked for",
+    ours: (theirs) => {
+      const { results } = theirs as { readonly results: readonly object[] };
+      const errorMessage = "Each resource must appear at most once.";
+      const refused = { ...results[1], errorCode: INVALID_REQUEST, errorMessage, configs: {} };
+      return { results: [results[0], refused] };
+    },
+  },
   "an unknown operation": {
     why: "the client's slip, not ours",
     ours: answer({ errorCode: INVALID_REQUEST, errorMessage: "Unknown operations type 9" }),
@@ -194,6 +203,22 @@ describe("what Kafka 4.3.1 was asked and answered", () => {
   });
 });
 
+test("an answer does not grow with names that a client makes up", async () => {
+  const node = await ConfigNode.start();
+  const resources = Array.from({ length: 1002 }, (_, index) => ({
+    ...{ resourceType: 32, resourceName: `g${index}`, configurationKeys: null },
+  }));
+  const answer = await node.ask({
+    ...{ api: "describeConfigs", version: 4 },
+    request: { resources, includeSynonyms: false },
+  });
+  const { results } = answer as { readonly results: { errorMessage: string }[] };
+  expect(results.map(({ errorMessage }) => errorMessage).filter((text) => text !== "")).toEqual([
+    "At most 1000 resources besides topics in one request.",
+    "At most 1000 resources besides topics in one request.",
+  ]);
+});
+
 describe("a changed setting", () => {
   test("holds when it is answered, for topics that are there and for new ones", async () => {
     const node = await ConfigNode.start();
@@ -275,6 +300,36 @@ describe("a changed setting", () => {
       "Unknown broker config name: log.flush.intervall.messages; did you mean " +
         "log.flush.interval.messages?",
     ]);
+  });
+
+  test("that would only be found wrong when it is used is refused", async () => {
+    const node = await ConfigNode.start();
+    const key = "max.connections.per.ip.overrides";
+    const [problem] = await node.set([4, "1"], { [key]: "host:5" });
+    expect(problem).toContain(`${key}=host:5: must be addresses with counts`);
+    const both = { [key]: "10.0.0.1:5", "max.connections.per.ip": "0" };
+    expect(await node.set([4, "1"], both)).toEqual([null]);
+    const ofListener = { "listener.name.plaintext.max.connections": "7" };
+    expect(await node.set([4, ""], ofListener)).toEqual([null]);
+    expect(node.live.view.given.get("listener.name.plaintext.max.connections")).toBe("7");
+  });
+
+  test("comes with its request whole or not at all, however large that is", async () => {
+    const node = await ConfigNode.start();
+    const resources = Array.from({ length: 10_001 }, (_, index) => ({
+      resourceType: 16,
+      resourceName: `m${index}`,
+      configs: [{ name: "interval.ms", configOperation: 0, value: "1000" }],
+    }));
+    const answer = await node.ask({
+      ...{ api: "incrementalAlterConfigs", version: 1 },
+      request: { resources, validateOnly: false },
+    });
+    const { responses } = answer as { readonly responses: { errorMessage: string }[] };
+    expect(new Set(responses.map(({ errorMessage }) => errorMessage))).toEqual(
+      new Set(["Unable to perform excessively large batch operation."]),
+    );
+    expect(node.node.manager.image.configs.size).toBe(0);
   });
 
   test("without effect is said so in the log", async () => {

@@ -9,8 +9,8 @@ import type { ConfigAdmin } from "../config-admin.ts";
 export function describeConfigsHandler(dependencies: {
   readonly configAdmin: Pick<ConfigAdmin, "describe">;
 }): TypedApiHandler<typeof APIS.describeConfigs.request, typeof APIS.describeConfigs.response> {
-  return handlerFor(APIS.describeConfigs, (request) => ({
+  return handlerFor(APIS.describeConfigs, async (request) => ({
     throttleTimeMs: 0,
-    results: dependencies.configAdmin.describe(request),
+    results: await dependencies.configAdmin.describe(request),
   }));
 }

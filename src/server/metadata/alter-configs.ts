@@ -1,4 +1,10 @@
-import { type ControllerResult, itemError, type ItemError, metadataRecord } from "./controller.ts";
+import {
+  type ControllerResult,
+  itemError,
+  type ItemError,
+  MAX_RECORDS_PER_REQUEST,
+  metadataRecord,
+} from "./controller.ts";
 import { clientMetricsProblem } from "./client-metrics.ts";
 import { changed, type ConfigChange } from "./config-operations.ts";
 import { groupConfigProblem } from "./group-configs.ts";
@@ -55,11 +61,18 @@ export function alterConfigs(
   const answer = resources.map((resource) => {
     const current = configOf(image, resource.resourceType, resource.resourceName);
     const next = changed(current, resource.change, (key) => listDefault(resource, key, rules));
-    if (!(next instanceof Map)) return next as ItemError; // The other half of the union.
-    const error = problemOf(image, resource, next as ConfigImage, rules);
-    if (error === null) records.push(...recordsFor(image, resource, next as ConfigImage));
+    if (next.kind === "refused") return next.error;
+    const error = problemOf(image, resource, next.configs, rules);
+    if (error === null) records.push(...recordsFor(image, resource, next.configs));
     return error;
   });
+  if (records.length > MAX_RECORDS_PER_REQUEST) {
+    const error = itemError(
+      "POLICY_VIOLATION",
+      "Unable to perform excessively large batch operation.",
+    );
+    return { records: [], answer: resources.map(() => error) };
+  }
   return { records: validateOnly ? [] : records, answer };
 }
 

@@ -24,13 +24,17 @@ export function operationOf(id: number): ConfigOperation["operation"] | null {
   return OPERATIONS[id] ?? null;
 }
 
-/** The settings after the change, or why it cannot be. */
+/** What a change makes of a resource's settings, or why it cannot be. */
+export type Changed =
+  | { readonly kind: "changed"; readonly configs: ConfigImage }
+  | { readonly kind: "refused"; readonly error: ItemError };
+
 export function changed(
   current: ConfigImage,
   change: ConfigChange,
   listDefault: ListDefault,
-): ConfigImage | ItemError {
-  if (change.kind === "replace") return change.values;
+): Changed {
+  if (change.kind === "replace") return { kind: "changed", configs: change.values };
   const next = new Map(current);
   for (const { name, operation, value } of change.operations) {
     if (operation === "SET") next.set(name, value);
@@ -38,16 +42,14 @@ export function changed(
     else {
       const defaultText = listDefault(name);
       if (defaultText === null) {
-        return itemError(
-          "INVALID_CONFIG",
-          `Can't ${operation} to key ${name} because its type is not LIST.`,
-        );
+        const message = `Can't ${operation} to key ${name} because its type is not LIST.`;
+        return { kind: "refused", error: itemError("INVALID_CONFIG", message) };
       }
       const items = partsOf(next.get(name) ?? defaultText);
       next.set(name, combined(items, operation, value.split(",")).join(","));
     }
   }
-  return next;
+  return { kind: "changed", configs: next };
 }
 
 function combined(

@@ -67,7 +67,7 @@ export class ConfigNode {
     this.levels = new RootLevel("WARN");
     const { manager: metadata } = node;
     const configAdmin = new ConfigAdmin({
-      ...{ metadata, logger: this.logger, logLevels: this.levels },
+      ...{ metadata, logger: this.logger, logLevels: this.levels, clock: node.process.clock },
       settings: () => this.live.settings,
       topicConfigs: topicConfigsOf(live.settings.config),
     });
