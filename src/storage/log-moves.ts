@@ -143,7 +143,7 @@ export class LogMove {
       await this.to.sync.sync();
     });
     // A compaction that is in the middle of a swap comes to its end, and no other begins.
-    await this.log.removeSegmentsBelow(0, "it is moved");
+    await this.log.removeSegmentsBelow(0, "the log moves without them");
   }
 
   /**
@@ -263,8 +263,9 @@ export class LogMove {
       return await task();
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
+      // The log itself cannot be read there: that is for its readers to find out.
       const isOurs = error.path.startsWith(`${this.to.path}/`) || error.path === this.to.path;
-      this.#dependencies.health.failed(isOurs ? this.to : this.#route.from, error);
+      if (isOurs) this.#dependencies.health.failed(this.to, error);
       throw storageError(error);
     }
   }
