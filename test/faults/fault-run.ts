@@ -154,6 +154,11 @@ export class FaultRun {
       return;
     }
     const offline = life.manager.directories.filter(({ isOnline }) => !isOnline);
+    // Not only the log that was refused: nothing in the directory can be trusted any more (R9).
+    const broken = DIRECTORIES.find((each) => isIn(this.#target.path, each));
+    if (broken !== undefined && !offline.some(({ path }) => path === broken)) {
+      this.#violations.push(`${broken} is online after ${this.#fault}`);
+    }
     const paths = offline.map(({ path }) => path).join(", ");
     // One that was broken when it was opened waits for the next start (Kafka, too).
     const isUnusable = offline.some(({ directoryId }) => directoryId === null);
@@ -186,7 +191,7 @@ export class FaultRun {
   /** R9: a directory that has failed takes no other with it. */
   async #othersServe(): Promise<void> {
     const { path } = this.#target;
-    const other = DIRECTORIES.find((each) => path !== each && !path.startsWith(`${each}/`));
+    const other = DIRECTORIES.find((each) => !isIn(path, each));
     const { life } = this.#workload;
     if (other === undefined || life === null) return;
     const state = life.manager.directories.find((each) => each.path === other);
@@ -210,4 +215,8 @@ export class FaultRun {
     const why = await workload.serves();
     if (why !== null) this.#violations.push(`not well after a restart: ${why}`);
   }
+}
+
+function isIn(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
