@@ -28,9 +28,9 @@ export function parseIpOverrides(text: string): ReadonlyMap<string, number> {
   return new Map(
     splitList(text).map((item) => {
       const end = item.lastIndexOf(":");
-      const address = item.slice(0, Math.max(0, end)).replace(/^\[(.*)\]$/, "$1");
+      const address = addressOf(item.slice(0, Math.max(0, end)));
       const count = item.slice(end + 1);
-      if (!isAddress(address) || !/^\d{1,9}$/.test(count)) {
+      if (address === null || !/^\d{1,9}$/.test(count)) {
         throw new ConfigError(
           `${OVERRIDES_KEY}=${text}: must be addresses with counts, like 10.0.0.7:100,::1:20; ` +
             `${item} is not one`,
@@ -41,8 +41,11 @@ export function parseIpOverrides(text: string): ReadonlyMap<string, number> {
   );
 }
 
-/** Whether it is an IPv4 or IPv6 address, as a socket tells one. */
-function isAddress(text: string): boolean {
-  if (text.includes(":")) return URL.canParse(`http://[${text}]/`);
-  return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && URL.canParse(`http://${text}/`);
+/** As the system writes the addresses of connections; null: it is none. */
+function addressOf(text: string): string | null {
+  const isIPv6 = text.includes(":");
+  if (!isIPv6 && !/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return null;
+  const bare = text.replace(/^\[(.*)\]$/, "$1");
+  const url = `http://${isIPv6 ? `[${bare}]` : bare}/`;
+  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[(.*)\]$/, "$1") : null;
 }
