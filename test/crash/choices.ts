@@ -17,27 +17,103 @@ interface Unit {
   readonly at: number;
 }
 
+/** What may survive a cut at one moment. */
+export interface Choices {
+  /** Whether these are all there are, torn pages included; otherwise they are samples. */
+  readonly isExhaustive: boolean;
+  /** All survives in the first. Repeats are possible. */
+  readonly choices: Iterable<Choice>;
+}
+
 /**
  * Choices of what survives: all there are when they are at most `limit`, otherwise those that tell
  * most (all, nothing, all but one, one alone, names without bytes, bytes without names, torn pages)
- * and then samples. Repeats are possible. All survive in the first, nothing in the second.
+ * and then samples. With `newest`, of all there are only those in which something of that event has
+ * survived: the others were there at the moment before.
  */
-export function* choicesOf(pending: Pending, limit: number, random: Random): Generator<Choice> {
+export function choicesOf(
+  pending: Pending,
+  options: { readonly limit: number; readonly random: Random; readonly newest: number | null },
+): Choices {
+  const { limit, random, newest } = options;
   const units = unitsOf(pending);
-  const product = units.reduce((count, unit) => Math.min(count * unit.count, 1e9), 1);
-  const newest = units.map((unit) => unit.count - 1);
-  const none = units.map(() => 0);
-  yield choiceOf(pending, units, newest, null);
-  if (units.length === 0) return;
-  yield choiceOf(pending, units, none, null);
-  if (product <= limit) {
-    for (let number = 0; number < product; number += 1) {
-      yield choiceOf(pending, units, rowOf(units, number), null);
-    }
-    for (const tear of tearsOf(pending, units, newest))
-      yield choiceOf(pending, units, newest, tear);
-    return;
+  const rowCount = rowCountOf(pending, units, limit);
+  const tornCount = 1 + greatestTearCount(pending);
+  const isExhaustive = rowCount * tornCount <= limit;
+  if (isExhaustive) return { isExhaustive, choices: allOf(pending, units, newest) };
+  if (rowCount <= limit) return { isExhaustive, choices: untornOf(pending, units) };
+  return { isExhaustive, choices: someOf(pending, units, limit, random) };
+}
+
+/** Each row with each of its tears. */
+function* allOf(
+  pending: Pending,
+  units: readonly Unit[],
+  newest: number | null,
+): Generator<Choice> {
+  yield newestChoice(pending, units);
+  for (const row of rowsOf(pending, units)) {
+    const isNew =
+      newest === null ||
+      units.some(({ at, count }, index) => at === newest && row[index] === count - 1);
+    if (!isNew) continue;
+    yield choiceOf(pending, units, row, null);
+    for (const tear of tearsOf(pending, units, row)) yield choiceOf(pending, units, row, tear);
   }
+}
+
+/** Each row, and the newest with its tears. */
+function* untornOf(pending: Pending, units: readonly Unit[]): Generator<Choice> {
+  yield newestChoice(pending, units);
+  for (const row of rowsOf(pending, units)) yield choiceOf(pending, units, row, null);
+  const newest = units.map((unit) => unit.count - 1);
+  for (const tear of tearsOf(pending, units, newest)) yield choiceOf(pending, units, newest, tear);
+}
+
+/** Each set of names with each version of every page and length of the files that it leads to. */
+function* rowsOf(pending: Pending, units: readonly Unit[]): Generator<Row> {
+  for (const names of nameSetsOf(pending.names)) {
+    const named = namedUnits(pending, units, names);
+    const rowCount = productOf(named.map((at) => must(units[at], "it was found")));
+    for (let number = 0; number < rowCount; number += 1) {
+      const row = units.map((_, at): number => (names[at] === true ? 1 : 0));
+      let rest = number;
+      for (const at of named) {
+        const { count } = must(units[at], "it was found");
+        row[at] = rest % count;
+        rest = Math.floor(rest / count);
+      }
+      yield row;
+    }
+  }
+}
+
+/** The pages and lengths of files that have a name, by index. */
+function namedUnits(
+  { files, treeOf }: Pending,
+  units: readonly Unit[],
+  names: readonly boolean[],
+): readonly number[] {
+  const { nodes } = treeOf(names);
+  return units.flatMap(({ kind, index }, at) => {
+    const node = kind === "name" ? undefined : files[index]?.node;
+    return node !== undefined && nodes.has(node) ? [at] : [];
+  });
+}
+
+function* someOf(
+  pending: Pending,
+  units: readonly Unit[],
+  limit: number,
+  random: Random,
+): Generator<Choice> {
+  yield newestChoice(pending, units);
+  yield choiceOf(
+    pending,
+    units,
+    units.map(() => 0),
+    null,
+  );
   let left = limit;
   for (const choice of telling(pending, units)) {
     yield choice;
@@ -45,6 +121,58 @@ export function* choicesOf(pending: Pending, limit: number, random: Random): Gen
     if (left <= limit / 4) break;
   }
   for (; left > 0; left -= 1) yield sample(pending, units, random);
+}
+
+function newestChoice(pending: Pending, units: readonly Unit[]): Choice {
+  const newest = units.map((unit) => unit.count - 1);
+  return choiceOf(pending, units, newest, null);
+}
+
+/** How many rows there are; something above `limit` when there are more than that. */
+function rowCountOf(pending: Pending, units: readonly Unit[], limit: number): number {
+  let rowCount = 0;
+  for (const names of nameSetsOf(pending.names)) {
+    const named = namedUnits(pending, units, names);
+    rowCount += productOf(named.map((at) => must(units[at], "it was found")));
+    if (rowCount > limit) break;
+  }
+  return rowCount;
+}
+
+function productOf(units: readonly Unit[]): number {
+  return units.reduce((count, unit) => Math.min(count * unit.count, 1e9), 1);
+}
+
+/** Every set of name changes in which each has those that it builds upon. */
+function* nameSetsOf(
+  names: Pending["names"],
+  chosen: readonly boolean[] = [],
+): Generator<readonly boolean[]> {
+  const change = names[chosen.length];
+  if (change === undefined) {
+    yield chosen;
+    return;
+  }
+  yield* nameSetsOf(names, [...chosen, false]);
+  const lacksOne = chosen.some(
+    (isKept, at) => !isKept && dependsOn(change, must(names[at], "it is an earlier one")),
+  );
+  if (!lacksOne) yield* nameSetsOf(names, [...chosen, true]);
+}
+
+/** At most so many tears go with any one row. */
+function greatestTearCount({ files }: Pending): number {
+  let count = 0;
+  for (const { pages } of files) {
+    for (const { versions } of pages) {
+      const counts = versions.slice(1).map(({ value }, index) => {
+        const older = must(versions[index], "an older version").value;
+        return 2 * tornBytesOf(older, value).length;
+      });
+      count += Math.max(0, ...counts);
+    }
+  }
+  return count;
 }
 
 function* telling(pending: Pending, units: readonly Unit[]): Generator<Choice> {
@@ -88,7 +216,7 @@ function percent(random: Random): number {
   return must([0, 10, 50, 90, 100][randomBelow(random, 5)], "one of five");
 }
 
-/** Cuts within what the chosen version of a page has changed: at a sector, and within one. */
+/** Cuts within what the chosen versions of pages have changed. */
 function* tearsOf(pending: Pending, units: readonly Unit[], row: Row): Generator<Tear> {
   for (const [at, unit] of units.entries()) {
     const chosen = row[at] ?? 0;
@@ -96,20 +224,32 @@ function* tearsOf(pending: Pending, units: readonly Unit[], row: Row): Generator
     const { versions } = must(pending.files[unit.index]?.pages[unit.page], "a unit has its page");
     const older = must(versions[chosen - 1], "an older version").value;
     const newer = must(versions[chosen], "the chosen version").value;
-    const changed = changedRange(older, newer);
-    if (changed === null) continue;
-    const bytes = new Set<number>();
-    const { start, end } = changed;
-    for (let sector = 512; sector < PAGE_BYTES; sector += 512) {
-      if (sector > start && sector < end) bytes.add(sector);
-    }
-    bytes.add(Math.floor((start + end) / 2)).add(end - 1);
-    for (const byte of bytes) {
+    for (const byte of tornBytesOf(older, newer)) {
       const place = { file: unit.index, page: unit.page, byte };
       yield { ...place, isGarbled: false };
       yield { ...place, isGarbled: true };
     }
   }
+}
+
+/** By the newer of two versions: what is older than it stays the same. */
+const tornBytes = new WeakMap<Buffer, readonly number[]>();
+
+/** Where a page may be torn between two versions: at each sector, and within what has changed. */
+function tornBytesOf(older: Buffer, newer: Buffer): readonly number[] {
+  const known = tornBytes.get(newer);
+  if (known !== undefined) return known;
+  const changed = changedRange(older, newer);
+  const bytes = new Set<number>();
+  if (changed !== null) {
+    const { start, end } = changed;
+    for (let sector = 512; sector < PAGE_BYTES; sector += 512) {
+      if (sector > start && sector < end) bytes.add(sector);
+    }
+    bytes.add(Math.floor((start + end) / 2)).add(end - 1);
+  }
+  tornBytes.set(newer, [...bytes]);
+  return [...bytes];
 }
 
 function changedRange(older: Buffer, newer: Buffer): { start: number; end: number } | null {
@@ -141,15 +281,6 @@ function unitsOf({ names, files }: Pending): Unit[] {
     }
   }
   return units;
-}
-
-function rowOf(units: readonly Unit[], number: number): Row {
-  let rest = number;
-  return units.map(({ count }) => {
-    const digit = rest % count;
-    rest = Math.floor(rest / count);
-    return digit;
-  });
 }
 
 function choiceOf(pending: Pending, units: readonly Unit[], row: Row, tear: Tear | null): Choice {

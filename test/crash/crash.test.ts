@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { SeededRandom } from "../../src/base/random.ts";
 import { choicesOf } from "./choices.ts";
-import { explore } from "./explorer.ts";
+import { explore, noFindings } from "./explorer.ts";
 import { imageHash } from "./image.ts";
 import { PowerModel } from "./power-model.ts";
 import { RecordingDisk } from "./recorder.ts";
-import { record } from "./recordings.ts";
+import { Prober } from "./probe.ts";
+import { limitOf, record, type Recording, workloadOf } from "./recordings.ts";
 import { EMPTY_IMAGE, type Image, type TraceEvent } from "./trace.ts";
 
 /** Lets all that waits take effect until the script has ended. */
@@ -25,11 +26,21 @@ async function recorded(script: (disk: RecordingDisk) => Promise<void>): Promise
   return disk.events;
 }
 
+async function one(name: string, seed: number): Promise<Recording> {
+  for await (const recording of record(name, seed)) return recording;
+  throw new Error(`there is no recording ${name}`);
+}
+
+function proberOf(name: string): Prober {
+  return new Prober(workloadOf(name).setup);
+}
+
 function imagesAfter(events: readonly TraceEvent[]): Image[] {
   const model = new PowerModel(EMPTY_IMAGE);
   for (const [at, event] of events.entries()) model.apply(event, at);
   const { pending } = model;
-  const choices = [...choicesOf(pending, 5_000, new SeededRandom(1))];
+  const random = new SeededRandom(1);
+  const choices = [...choicesOf(pending, { limit: 5_000, random, newest: null }).choices];
   const images = choices.map((choice) => model.image(pending, choice));
   return [...new Map(images.map((image) => [imageHash(image), image])).values()];
 }
@@ -85,16 +96,29 @@ describe("what a power cut may leave", () => {
     expect(found).toContain("o".repeat(4096));
   });
 
-  test("names of one directory survive in their order, but for that of a synced file", async () => {
-    const script = (isSynced: boolean) => async (disk: RecordingDisk) => {
+  test("names of one directory survive in any order, those of one file in theirs", async () => {
+    const events = await recorded(async (disk) => {
       await disk.open("/first", { create: true });
-      const second = await disk.open("/second", { create: true });
-      if (isSynced) await second.datasync();
-    };
-    const hasOnlySecond = ({ files }: Image): boolean =>
-      !files.has("/first") && files.has("/second");
-    expect(imagesAfter(await recorded(script(false))).some(hasOnlySecond)).toBe(false);
-    expect(imagesAfter(await recorded(script(true))).some(hasOnlySecond)).toBe(true);
+      await disk.open("/second", { create: true });
+      await disk.rename("/second", "/third");
+    });
+    const found = new Set(imagesAfter(events).map(({ files }) => [...files.keys()].join()));
+    const all = ["", "/first", "/second", "/third", "/first,/second", "/first,/third"];
+    expect([...found].sort()).toEqual(all.sort());
+  });
+
+  test("what a failed sync was to keep is not kept by the next", async () => {
+    const events = await recorded(async (disk) => {
+      const file = await disk.open("/file", { create: true });
+      await disk.syncDir("/");
+      await file.writev([Buffer.from("ab")], 0);
+      disk.fault = { operation: "datasync", path: /file/ };
+      await expect(file.datasync()).rejects.toThrow("EIO");
+      await file.datasync();
+    });
+    expect(contentsOf(imagesAfter(events), "/file")).toContain("");
+    const facts = events.flatMap((event) => (event.kind === "fact" ? [event.fact.kind] : []));
+    expect(facts).toEqual(["retried"]);
   });
 
   test("a rename leaves the old name or the new one, and a directory without a name takes all along", async () => {
@@ -117,28 +141,41 @@ describe("the explorer", () => {
   test("the same name and seed give the same trace", async () => {
     const hashes: string[] = [];
     for (let run = 0; run < 2; run += 1) {
-      const { world } = await record("roll/crash", 3);
+      const { world } = await one("roll/crash", 3);
       hashes.push(world.trace.events.map((event) => event.kind).join(" "));
     }
     expect(hashes[0]).toBe(hashes[1]);
   });
 
   test.each(["append", "group-commit"])("nothing is lost in %s", async (name) => {
-    const recording = await record(name, 0);
-    const found = await explore(recording, { limit: 10, maxViolations: 1, outcomes: new Map() });
+    const recording = await one(name, 0);
+    const found = await explore(recording, { limit: 10, maxViolations: 1, prober: proberOf(name) });
     expect(found.violations).toEqual([]);
     expect(found.hashes.size).toBeGreaterThan(50);
   });
 
+  test("every state of a short trace is looked at, and every one of each recovery from those", async () => {
+    const prober = proberOf("short-truncate");
+    for (const name of ["short-truncate", "short-truncate/recovery"]) {
+      const findings = noFindings();
+      for await (const recording of record(name, 0)) {
+        await explore(recording, { limit: limitOf(name), maxViolations: 1, prober }, findings);
+        if (findings.recordingCount === 5) break;
+      }
+      expect(findings.violations).toEqual([]);
+      expect(findings.exhaustedCount).toBe(findings.momentCount);
+    }
+  });
+
   test("a sync that is left out is missed, and the state can be told by its id", async () => {
-    const recording = await record("append", 0);
+    const recording = await one("append", 0);
     const { events } = recording.world.disk;
     // As if the product had not synced its log: it believes that it has.
     for (const [at, { kind, where }] of events.entries()) {
       if (kind !== "datasync" || !where().includes(".log")) continue;
       events[at] = { kind: "fact", fact: { kind: "starting" }, where };
     }
-    const options = { limit: 20, outcomes: new Map() };
+    const options = { limit: 20, prober: proberOf("append") };
     const found = await explore(recording, { ...options, maxViolations: 1 });
     const [violation] = found.violations;
     expect(violation?.texts.join()).toMatch(/S4/);

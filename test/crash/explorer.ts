@@ -1,12 +1,9 @@
-import { SeededRandom } from "../../src/base/random.ts";
-import { choicesOf } from "./choices.ts";
-import { History } from "./history.ts";
 import { imageHash } from "./image.ts";
 import { violationsOf } from "./invariants.ts";
-import { PowerModel } from "./power-model.ts";
-import { type Outcome, probe } from "./probe.ts";
+import { momentsOf } from "./moments.ts";
+import type { Outcome, Prober } from "./probe.ts";
 import type { Recording } from "./recordings.ts";
-import type { Image, TraceEvent } from "./trace.ts";
+import type { Image } from "./trace.ts";
 
 export interface Violation {
   /** For `--only <recording> --state <id>`. */
@@ -18,7 +15,11 @@ export interface Violation {
 }
 
 export interface Findings {
+  recordingCount: number;
   stateCount: number;
+  momentCount: number;
+  /** Of the moments, those of which every state was looked at. */
+  exhaustedCount: number;
   readonly hashes: Set<string>;
   readonly violations: Violation[];
 }
@@ -29,41 +30,48 @@ export interface ExploreOptions {
   readonly maxViolations: number;
   /** Only this one. */
   readonly state?: string;
-  /** What images were found to hold, for the recordings of one workload. */
-  readonly outcomes: Map<string, Outcome>;
+  /** Of the workload's setup. */
+  readonly prober: Prober;
 }
 
-/** A state of the machine at the moment of a cut: what a start would find. */
-interface State {
-  readonly id: string;
-  readonly image: Image;
-  readonly cut: "process" | "power";
+export function noFindings(): Findings {
+  const counts = { recordingCount: 0, stateCount: 0, momentCount: 0, exhaustedCount: 0 };
+  return { ...counts, hashes: new Set(), violations: [] };
 }
 
-/** Goes through the moments of a recording, recovers what cuts may leave there, and checks it. */
-export async function explore(recording: Recording, options: ExploreOptions): Promise<Findings> {
-  const findings: Findings = { stateCount: 0, hashes: new Set(), violations: [] };
-  const { world } = recording;
-  const { events } = world.trace;
-  const model = new PowerModel(world.base);
-  const history = new History();
-  for (const fact of world.earlierFacts) history.apply(fact);
-  for (const [at, event] of events.entries()) {
-    const isOurs = at >= recording.firstEvent;
-    const states = isOurs ? [...partsOfWrite(model, event, at)] : [];
-    model.apply(event, at);
-    if (event.kind === "fact") history.apply(event.fact);
-    if (!isOurs || !isTelling(event)) continue;
-    for (const state of [...states, ...statesAt(recording, model, at, options.limit)]) {
-      if (options.state !== undefined && options.state !== state.id) continue;
+/**
+ * Goes through the moments of a recording, recovers what cuts may leave there, and checks it. Adds to
+ * the findings.
+ *
+ * Which of S1 to S18 (docs/reliability.md) is checked where, and what a crash state cannot show:
+ * - S1, S3, S4, S5, S7, S13, S14, S15, S17 against what was done and promised (invariants.ts);
+ * - S2, S6, S10, S11, S12, S16, S18 by what the product makes of the image alone (probe.ts, reads.ts);
+ * - S9, S10, S11, S12, S15 in its files (file-invariants.ts).
+ * - S8: a failed call that is made again is told by the disk that records (recorder.ts), and what a
+ *   failed sync was to keep never becomes durable in the model, whatever is synced later. Every call
+ *   site, every kind of failure: test/faults.
+ * - S13 is about the high watermark, which a log does not know: test/sim and test/replica.
+ * - S18 of clients: the high watermark is the replica's; test/sim checks every answer, test/server/handlers
+ *   the bytes. Here: no read goes beyond the end that it was given.
+ */
+export async function explore(
+  recording: Recording,
+  options: ExploreOptions,
+  findings: Findings = noFindings(),
+): Promise<Findings> {
+  findings.recordingCount += 1;
+  const outcomes = new Map<string, Outcome>();
+  for (const { event, history, isExhaustive, states } of momentsOf(recording, options.limit)) {
+    findings.momentCount += 1;
+    if (isExhaustive) findings.exhaustedCount += 1;
+    for (const { id, identity, image, cut } of states) {
+      if (options.state !== undefined && options.state !== id) continue;
       findings.stateCount += 1;
-      const hash = imageHash(state.image);
-      findings.hashes.add(hash);
-      const outcome = options.outcomes.get(hash) ?? (await probe(state.image, world.setup));
-      options.outcomes.set(hash, outcome);
-      const texts = violationsOf(history, outcome, state.cut);
+      const outcome = outcomes.get(identity) ?? (await outcomeOf(image(), options, findings));
+      outcomes.set(identity, outcome);
+      const texts = violationsOf(history, outcome, cut);
       if (texts.length === 0) continue;
-      const place = { recording: `${recording.name}@${recording.seed}`, state: state.id };
+      const place = { recording: `${recording.name}@${recording.seed}`, state: id };
       findings.violations.push({ ...place, event: event.where(), texts });
       if (findings.violations.length >= options.maxViolations) return findings;
     }
@@ -71,38 +79,12 @@ export async function explore(recording: Recording, options: ExploreOptions): Pr
   return findings;
 }
 
-/** After a sync there is no state that was not there before it; after most facts, no new promise. */
-function isTelling(event: TraceEvent): boolean {
-  if (event.kind === "datasync" || event.kind === "syncDir") return false;
-  if (event.kind !== "fact") return true;
-  return !["created", "appended", "proposed", "leads", "starting"].includes(event.fact.kind);
-}
-
-function* statesAt(
-  { name, seed }: Recording,
-  model: PowerModel,
-  at: number,
-  limit: number,
-): Generator<State> {
-  const { pending } = model;
-  let index = 0;
-  for (const choice of choicesOf(pending, limit, new SeededRandom(`${name} ${seed} ${at}`))) {
-    const image = model.image(pending, choice);
-    yield { id: `${at}.${index}`, image, cut: "power" };
-    // All has survived: that is what the death of the process leaves, with more to keep.
-    if (index === 0) yield { id: `${at}.k`, image, cut: "process" };
-    index += 1;
-  }
-}
-
-/** The process dies in a write: some of its bytes are in the page cache. */
-function* partsOfWrite(model: PowerModel, event: TraceEvent, at: number): Generator<State> {
-  if (event.kind !== "write") return;
-  const { length } = event.bytes;
-  const cuts = new Set([1, 61, Math.floor(length / 2), length - 1, 4096]);
-  for (const cut of cuts) {
-    if (cut <= 0 || cut >= length) continue;
-    const image = model.imageDuring(event, cut);
-    yield { id: `${at}.w${cut}`, image, cut: "process" };
-  }
+function outcomeOf(
+  image: Image,
+  { prober }: ExploreOptions,
+  { hashes }: Findings,
+): Promise<Outcome> {
+  const hash = imageHash(image);
+  hashes.add(hash);
+  return prober.probe(image, hash);
 }

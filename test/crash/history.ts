@@ -21,6 +21,7 @@ export type Fact =
       readonly topicId: Uuid;
       readonly id: PartitionId;
       readonly compacts: boolean;
+      readonly flushMessages: number;
     }
   | { readonly kind: "appended"; readonly topicId: Uuid; readonly batch: Buffer }
   /** All below is in the page cache, and durable. */
@@ -29,7 +30,11 @@ export type Fact =
       readonly topicId: Uuid;
       readonly writtenEnd: number;
       readonly flushedEnd: number;
+      /** What acknowledgements may rely on (R4). */
+      readonly safeEnd: number;
     }
+  /** A call was made again that had failed before on the same file. */
+  | { readonly kind: "retried"; readonly what: string }
   /** The log was opened after a crash: this is what it holds from now on. */
   | { readonly kind: "recovered"; readonly topicId: Uuid; readonly endOffset: number }
   | {
@@ -78,11 +83,14 @@ export interface ExpectedLog {
   readonly id: PartitionId;
   readonly key: string;
   readonly compacts: boolean;
+  readonly flushMessages: number;
   life: "live" | "deleting" | "deleted";
   /** Beyond the ends below they may be there or not. */
   batches: KnownBatch[];
   writtenEnd: number;
   durableEnd: number;
+  /** The greatest safe end that was seen (R4): acknowledgements have relied on it. */
+  safeEnd: number;
   /** While the log is cut, its marks count up to there; Infinity: it is not. */
   cutTo: number;
   /** The start lies between the two. */
@@ -101,15 +109,20 @@ export class History {
   ledEpoch = 0;
   /** Which marks of an orderly stop may be found; null: none. */
   cleanEpochs: readonly (number | null)[] = [null];
+  /** Failed calls that were made again. */
+  readonly retries: string[] = [];
 
   apply(fact: Fact): void {
     switch (fact.kind) {
       case "created":
-        this.#create(fact.id, fact.compacts);
+        this.#create(fact);
+        return;
+      case "retried":
+        this.retries.push(fact.what);
         return;
       case "crash":
         if (fact.of === "process") return;
-        for (const log of this.logs.values()) log.writtenEnd = log.durableEnd;
+        for (const log of this.logs.values()) loseUnsynced(log);
         return;
       case "starting":
         this.cleanEpochs = [...new Set([...this.cleanEpochs, null])];
@@ -144,21 +157,29 @@ export class History {
     }
   }
 
-  #create(id: PartitionId, compacts: boolean): void {
+  #create({ id, compacts, flushMessages }: Extract<Fact, { readonly kind: "created" }>): void {
     this.logs.set(id.topicId, {
       id,
       key: partitionDirectoryName(id.topic, id.partitionIndex),
       compacts,
+      flushMessages,
       life: "live",
       batches: [],
       writtenEnd: 0,
       durableEnd: 0,
+      safeEnd: 0,
       cutTo: Infinity,
       startMust: 0,
       startMay: 0,
       restartOffset: null,
     });
   }
+}
+
+/** What was safe may go as far as the flush policy allows (R4). */
+function loseUnsynced(log: ExpectedLog): void {
+  log.writtenEnd = log.durableEnd;
+  log.safeEnd = Math.max(log.durableEnd, log.safeEnd - (log.flushMessages - 1));
 }
 
 type LogFact = Extract<Fact, { readonly topicId: Uuid }>;
@@ -172,9 +193,11 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
     case "marks":
       log.writtenEnd = Math.min(fact.writtenEnd, log.cutTo);
       log.durableEnd = Math.min(fact.flushedEnd, log.cutTo);
+      log.safeEnd = Math.max(log.safeEnd, Math.min(fact.safeEnd, log.cutTo));
       return;
     case "recovered":
     case "truncated":
+      log.safeEnd = Math.min(log.safeEnd, fact.endOffset);
       log.cutTo = Infinity;
       log.batches = log.batches.filter(({ endOffset }) => endOffset <= fact.endOffset);
       return;
@@ -182,6 +205,7 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
       log.cutTo = fact.endOffset;
       log.writtenEnd = Math.min(log.writtenEnd, fact.endOffset);
       log.durableEnd = Math.min(log.durableEnd, fact.endOffset);
+      log.safeEnd = Math.min(log.safeEnd, fact.endOffset);
       return;
     case "start-may":
       log.startMay = Math.max(log.startMay, fact.offset);
@@ -190,7 +214,7 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
       log.startMust = fact.offset;
       return;
     case "restarting":
-      log.writtenEnd = log.durableEnd = log.cutTo = 0;
+      log.writtenEnd = log.durableEnd = log.safeEnd = log.cutTo = 0;
       log.startMay = log.restartOffset = fact.offset;
       return;
     case "restarted":

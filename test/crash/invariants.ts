@@ -13,6 +13,7 @@ export function violationsOf(
 ): string[] {
   return [
     ...outcome.violations,
+    ...history.retries.map((what) => `S8: it had failed, and was made again: ${what}`),
     ...[...history.logs.values()].flatMap((log) => logViolations(log, outcome, cut)),
     ...unknownLogs(history, outcome),
     ...cleanStopViolations(history, outcome),
@@ -22,19 +23,26 @@ export function violationsOf(
 
 function logViolations(log: ExpectedLog, outcome: Outcome, cut: "process" | "power"): string[] {
   const found = outcome.logs.get(log.id.topicId);
-  const surviving = cut === "process" ? log.writtenEnd : log.durableEnd;
+  // S7: what counts as written is in the page cache, not in a buffer of the process that has died.
+  const { id, surviving, safeLoss } =
+    cut === "process"
+      ? { id: "S7", surviving: log.writtenEnd, safeLoss: 0 }
+      : { id: "S4", surviving: log.durableEnd, safeLoss: log.flushMessages - 1 };
   const say = (text: string): string => `${text} (${log.key})`;
   if (log.life === "deleted") {
     return found === undefined ? [] : [say("S15: a deleted topic is back")];
   }
   if (found === undefined) {
     const isMissed = log.life === "live" && surviving > log.startMust;
-    return isMissed ? [say(`S4: the log is gone, ${surviving} was its durable end`)] : [];
+    return isMissed ? [say(`${id}: the log is gone, and ${surviving} had to survive`)] : [];
   }
   if (log.life === "deleting") return contentViolations(log, found).map(say);
   const faults: string[] = [];
   if (found.endOffset < surviving) {
-    faults.push(`S4: it ends at ${found.endOffset}, and ${surviving} had to survive`);
+    faults.push(`${id}: it ends at ${found.endOffset}, and ${surviving} had to survive`);
+  }
+  if (found.endOffset + safeLoss < log.safeEnd) {
+    faults.push(`S5: it ends at ${found.endOffset}, and ${log.safeEnd} counted as safe`);
   }
   if (found.flushedEnd !== found.endOffset) {
     faults.push(`S5: it ends at ${found.endOffset}, flushed up to ${found.flushedEnd}`);

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { resolve } from "node:path";
 import type { Violation } from "./explorer.ts";
 import { mutate } from "./mutations.ts";
-import { recordingNames } from "./recordings.ts";
+import { isShort, recordingNames } from "./recordings.ts";
 import type { Task } from "./worker.ts";
 import { Workers } from "./workers.ts";
 
@@ -10,16 +10,16 @@ import { Workers } from "./workers.ts";
  * npm run test:crash -- [--states N] [--only NAME[@SEED]] [--state ID] [--jobs N]
  * npm run test:crash -- --mutate [--only TEXT]
  *
- * States that a power cut or kill -9 may leave, each recovered by the product and checked (README.md).
- * Goes on, seed by seed, until N states were distinct. With --mutate every sync of the product is
- * turned off in turn, and each must be missed. Exit code 1 when something is found, or not missed.
+ * States that a power cut or kill -9 may leave, each recovered by the product and checked (README.md):
+ * every state of short traces, and samples of long ones, seed by seed, until N were distinct. With
+ * --mutate every sync of the product is turned off in turn, and each must be missed. Exit code 1 when
+ * something is found, or not missed, or a short trace was not exhausted.
  */
 const { values } = parseArgs({
   options: {
-    states: { type: "string", default: "110000" },
+    states: { type: "string", default: "105000" },
     only: { type: "string" },
     state: { type: "string" },
-    limit: { type: "string", default: "60" },
     jobs: { type: "string", default: "2" },
     mutate: { type: "boolean", default: false },
   },
@@ -31,8 +31,11 @@ const CRASHES_PER_SEED = 6;
 const MAX_SEEDS = 1000;
 
 interface Row {
-  stateCount: number;
   readonly hashes: Set<string>;
+  recordingCount: number;
+  stateCount: number;
+  momentCount: number;
+  exhaustedCount: number;
   violationCount: number;
 }
 
@@ -51,14 +54,17 @@ async function run(wantedStates: number): Promise<number> {
       tasks(() => hashes.size < wantedStates),
       ({ id }, answer) => {
         if (answer.kind !== "explored") return;
-        const row = rows.get(id.name) ?? { stateCount: 0, hashes: new Set(), violationCount: 0 };
+        const row = rows.get(id.name) ?? newRow();
         rows.set(id.name, row);
-        row.stateCount += answer.stateCount;
-        row.violationCount += answer.violations.length;
         for (const hash of answer.hashes) {
           row.hashes.add(hash);
           hashes.add(hash);
         }
+        row.recordingCount += answer.recordingCount;
+        row.stateCount += answer.stateCount;
+        row.momentCount += answer.momentCount;
+        row.exhaustedCount += answer.exhaustedCount;
+        row.violationCount += answer.violations.length;
         violations.push(...answer.violations);
         for (const violation of answer.violations) report(violation);
       },
@@ -66,18 +72,37 @@ async function run(wantedStates: number): Promise<number> {
   } finally {
     workers.close();
   }
-  for (const [name, row] of rows) {
-    const { stateCount, violationCount } = row;
-    console.log(
-      `${name}: ${stateCount} states, ${row.hashes.size} distinct, ${violationCount} violations`,
-    );
+  for (const [name, row] of [...rows].sort(([a], [b]) => a.localeCompare(b))) {
+    console.log(`${name}: ${textOf(row)}`);
   }
   const stateCount = [...rows.values()].reduce((sum, row) => sum + row.stateCount, 0);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
   console.log(
     `${stateCount} states, ${hashes.size} distinct, ${violations.length} violations, ${seconds} s`,
   );
-  return violations.length === 0 ? 0 : 1;
+  const unexhausted = [...rows].filter(([name, row]) => isShort(name) && !isExhausted(row));
+  for (const [name] of unexhausted) console.error(`${name} is too long for every state of it`);
+  return violations.length === 0 && unexhausted.length === 0 ? 0 : 1;
+}
+
+function newRow(): Row {
+  const counts = { recordingCount: 0, stateCount: 0, momentCount: 0, exhaustedCount: 0 };
+  return { hashes: new Set(), violationCount: 0, ...counts };
+}
+
+function isExhausted({ momentCount, exhaustedCount }: Row): boolean {
+  return momentCount === exhaustedCount;
+}
+
+function textOf(row: Row): string {
+  const { recordingCount, stateCount, momentCount, exhaustedCount, violationCount } = row;
+  const how = isExhausted(row)
+    ? "exhaustive"
+    : `sampled (${momentCount - exhaustedCount} of ${momentCount} moments)`;
+  return (
+    `${how}, ${recordingCount} traces, ${stateCount} states, ${row.hashes.size} distinct, ` +
+    `${violationCount} violations`
+  );
 }
 
 function report({ recording, state, event, texts }: Violation): void {
@@ -92,15 +117,17 @@ function* tasks(
 ): Generator<Extract<Task, { readonly kind: "explore" }>> {
   const [name, seedText] = values.only?.split("@") ?? [];
   const names = recordingNames().filter((each) => name === undefined || each === name);
-  const limit = Number(values.limit);
-  const task = { kind: "explore", limit } as const;
+  const task = { kind: "explore" } as const;
   if (name !== undefined && seedText !== undefined) {
     const id = { name, seed: Number(seedText) };
     yield values.state === undefined ? { ...task, id } : { ...task, id, state: values.state };
     return;
   }
+  for (const each of names.filter(isShort)) yield { ...task, id: { name: each, seed: 0 } };
+  const long = names.filter((each) => !isShort(each));
+  if (long.length === 0) return;
   for (let round = 0; round < MAX_SEEDS && (round === 0 || isMoreWanted()); round += 1) {
-    for (const each of names) {
+    for (const each of long) {
       const count = each.endsWith("/crash") ? CRASHES_PER_SEED : 1;
       for (let seed = round * count; seed < (round + 1) * count; seed += 1) {
         if (round === 0 || isMoreWanted()) yield { ...task, id: { name: each, seed } };

@@ -38,14 +38,23 @@ export interface NameChange {
   readonly node: NodeId;
   /** The entries that it sets, all of them or none. */
   readonly sets: readonly { readonly slot: Slot; readonly node: NodeId | null }[];
-  /** The file was synced since: its own name may be durable ahead of older changes beside it. */
-  isFileSynced: boolean;
 }
 
 /** All that is not durable, in the order in which choices speak of it. */
 export interface Pending {
   readonly names: readonly NameChange[];
   readonly files: readonly PendingFile[];
+  /** What lies where when these name changes survive. */
+  readonly treeOf: (names: readonly boolean[]) => Tree;
+}
+
+/** Directories and files by path. */
+export interface Tree {
+  readonly directories: readonly string[];
+  readonly files: readonly { readonly path: string; readonly node: NodeId }[];
+  readonly nodes: ReadonlySet<NodeId>;
+  /** Equal for equal trees. */
+  readonly identity: string;
 }
 
 export interface PendingFile {
@@ -80,7 +89,11 @@ export class PowerModel {
   readonly #files = new Map<NodeId, FileState>();
   readonly #directories = new Map<NodeId, Map<string, NodeId>>([[ROOT, new Map()]]);
   #names: NameChange[] = [];
+  /** Grows whenever something becomes durable. */
+  #durableCount = 0;
   readonly #contents = new Map<string, Buffer>();
+  /** Files and directories of which a sync has failed. */
+  readonly #unsyncable = new Set<NodeId>();
 
   constructor(base: Image) {
     const nodeOfPath = new Map<string, NodeId>([["", ROOT]]);
@@ -99,10 +112,13 @@ export class PowerModel {
       case "fact":
         return;
       case "datasync":
-        this.#datasync(event);
+        if (!this.#unsyncable.has(event.node)) this.#datasync(event);
         return;
       case "syncDir":
-        this.#syncDir(event);
+        if (!this.#unsyncable.has(event.node)) this.#syncDir(event);
+        return;
+      case "failed-sync":
+        this.#unsyncable.add(event.node);
         return;
       default:
         this.#change(event, at);
@@ -111,33 +127,51 @@ export class PowerModel {
 
   get pending(): Pending {
     const files: PendingFile[] = [];
+    const named = this.#namedNodes();
     for (const [node, { lengths, pages }] of this.#files) {
+      if (!named.has(node)) continue;
       const dirty = [...pages].filter(([, versions]) => versions.length > 1);
       if (lengths.length === 1 && dirty.length === 0) continue;
       files.push({ node, lengths, pages: dirty.map(([page, versions]) => ({ page, versions })) });
     }
-    return { names: this.#names, files };
+    const names = this.#names;
+    const trees = new Map<string, Tree>();
+    const treeOf = (chosen: readonly boolean[]): Tree => {
+      const key = chosen.map(Number).join("");
+      const tree = trees.get(key) ?? this.#tree(names.filter((_, index) => chosen[index] === true));
+      trees.set(key, tree);
+      return tree;
+    };
+    return { names, files, treeOf };
+  }
+
+  /** All that a name may lead to. */
+  #namedNodes(): ReadonlySet<NodeId | null> {
+    const entries = [...this.#directories.values()].flatMap((names) => [...names.values()]);
+    const changed = this.#names.flatMap(({ sets }) => sets.map(({ node }) => node));
+    return new Set([...entries, ...changed]);
+  }
+
+  /** Of the trace: equal for choices that leave the same image. */
+  identity(pending: Pending, choice: Choice): string {
+    const tree = pending.treeOf(choice.names);
+    const contents = pending.files.map((file, index) => {
+      if (!tree.nodes.has(file.node)) return "";
+      const isTorn = choice.tear?.file === index;
+      return `${contentKey(file, choice.files[index])} ${isTorn ? tearKey(file, choice.tear) : ""}`;
+    });
+    return `${this.#durableCount} ${tree.identity} ${contents.join("/")}`;
   }
 
   /** What a machine that starts after that cut finds. */
   image(pending: Pending, choice: Choice): Image {
-    const names = this.#namesAfter(pending, choice);
+    const { directories, files } = pending.treeOf(choice.names);
     const chosen = new Map(pending.files.map((file, index) => [file.node, { file, index }]));
-    const files = new Map<string, Buffer>();
-    const directories: string[] = [];
-    const visit = (directory: NodeId, path: string): void => {
-      for (const [name, node] of names.get(directory) ?? []) {
-        const childPath = `${path}/${name}`;
-        if (this.#directories.has(node)) {
-          directories.push(childPath);
-          visit(node, childPath);
-        } else {
-          files.set(childPath, this.#content(node, chosen.get(node), choice));
-        }
-      }
-    };
-    visit(ROOT, "");
-    return { files, directories };
+    const contents = files.map(({ path, node }): [string, Buffer] => [
+      path,
+      this.#content(node, chosen.get(node), choice),
+    ]);
+    return { files: new Map(contents), directories };
   }
 
   /** What the page cache holds when the process dies in a write, after so many of its bytes. */
@@ -166,7 +200,7 @@ export class PowerModel {
         const { node, to } = change;
         if (change.isDirectory) this.#directories.set(node, new Map());
         else this.#files.set(node, durableFile(NO_BYTES));
-        this.#names.push({ at, node, sets: [{ slot: to, node }], isFileSynced: false });
+        this.#names.push({ at, node, sets: [{ slot: to, node }] });
         return;
       }
       case "move": {
@@ -175,7 +209,7 @@ export class PowerModel {
           { slot: from, node: null },
           { slot: to, node },
         ];
-        this.#names.push({ at, node, sets, isFileSynced: false });
+        this.#names.push({ at, node, sets });
         return;
       }
       case "unlink":
@@ -183,7 +217,6 @@ export class PowerModel {
           at,
           node: change.node,
           sets: [{ slot: change.from, node: null }],
-          isFileSynced: false,
         });
     }
   }
@@ -213,15 +246,14 @@ export class PowerModel {
   }
 
   #datasync({ node, coveredEvents }: Sync): void {
+    this.#durableCount += 1;
     const file = must(this.#files.get(node), "a file is synced");
     settle(file.lengths, coveredEvents);
     for (const versions of file.pages.values()) settle(versions, coveredEvents);
-    for (const change of this.#names) {
-      if (change.node === node && change.at < coveredEvents) change.isFileSynced = true;
-    }
   }
 
   #syncDir({ node, coveredEvents }: Sync): void {
+    this.#durableCount += 1;
     const isDurable = new Set<NameChange>();
     for (const change of this.#names.toReversed()) {
       if (change.at >= coveredEvents) continue;
@@ -235,26 +267,34 @@ export class PowerModel {
     this.#names = this.#names.filter((change) => !isDurable.has(change));
   }
 
-  #namesAfter(pending: Pending, choice: Choice): ReadonlyMap<NodeId, ReadonlyMap<string, NodeId>> {
-    const directories = new Map([...this.#directories].map(([id, names]) => [id, new Map(names)]));
-    pending.names.forEach((change, index) => {
-      if (choice.names[index] === true) applyTo(directories, change);
-    });
-    return directories;
+  #tree(changes: readonly NameChange[]): Tree {
+    const names = new Map([...this.#directories].map(([id, entries]) => [id, new Map(entries)]));
+    for (const change of changes) applyTo(names, change);
+    const files: { path: string; node: NodeId }[] = [];
+    const directories: string[] = [];
+    const visit = (directory: NodeId, path: string): void => {
+      for (const [name, node] of names.get(directory) ?? []) {
+        const childPath = `${path}/${name}`;
+        if (this.#directories.has(node)) {
+          directories.push(childPath);
+          visit(node, childPath);
+        } else {
+          files.push({ path: childPath, node });
+        }
+      }
+    };
+    visit(ROOT, "");
+    const nodes = new Set(files.map(({ node }) => node));
+    const identity = [...files.map(({ path, node }) => `${path}=${node}`), ...directories]
+      .sort()
+      .join();
+    return { directories, files, nodes, identity };
   }
 
   /** Where the process sees the file. */
   #pathIn(pending: Pending, node: NodeId): string | null {
-    const names = this.#namesAfter(pending, newestOf(pending));
-    const visit = (directory: NodeId, path: string): string | null => {
-      for (const [name, child] of names.get(directory) ?? []) {
-        if (child === node) return `${path}/${name}`;
-        const found = this.#directories.has(child) ? visit(child, `${path}/${name}`) : null;
-        if (found !== null) return found;
-      }
-      return null;
-    };
-    return visit(ROOT, "");
+    const { files } = pending.treeOf(newestOf(pending).names);
+    return files.find((file) => file.node === node)?.path ?? null;
   }
 
   #content(
@@ -266,27 +306,40 @@ export class PowerModel {
     const chosen = found === undefined ? undefined : choice.files[found.index];
     const { tear } = choice;
     const isTorn = tear !== null && tear.file === found?.index;
-    const lengths = state.lengths[chosen?.length ?? 0];
+    const key = `${this.#durableCount} ${found === undefined ? node : contentKey(found.file, chosen)}`;
+    const cached = isTorn ? undefined : this.#contents.get(key);
+    if (cached !== undefined) return cached;
+    const length = must(state.lengths[chosen?.length ?? 0], "the length is one of those it had");
+    const content = Buffer.alloc(length.value);
     const pageChoice = new Map(
       found?.file.pages.map(({ page }, index) => [page, chosen?.pages[index] ?? 0]),
     );
-    const versions = [...state.pages].map(([page, of]) => ({
-      page,
-      of: of[pageChoice.get(page) ?? 0],
-    }));
-    const key = `${node} ${lengths?.at} ${versions.map(({ page, of }) => `${page}:${of?.at}`).join(" ")}`;
-    const cached = isTorn ? undefined : this.#contents.get(key);
-    if (cached !== undefined) return cached;
-    const content = Buffer.alloc(must(lengths, "the length is one of those it had").value);
-    for (const { page, of } of versions) of?.value.copy(content, page * PAGE_BYTES);
+    for (const [page, versions] of state.pages) {
+      versions[pageChoice.get(page) ?? 0]?.value.copy(content, page * PAGE_BYTES);
+    }
     if (!isTorn) this.#contents.set(key, content);
     else tearPage(content, found.file, chosen, tear);
     return content;
   }
 }
 
+/** Equal for equal contents, as long as nothing becomes durable. */
+function contentKey(
+  { node, lengths, pages }: PendingFile,
+  chosen: { readonly length: number; readonly pages: readonly number[] } | undefined,
+): string {
+  const versions = pages.map(
+    ({ page, versions: of }, index) => `${page}:${of[chosen?.pages[index] ?? 0]?.at}`,
+  );
+  return `${node} ${lengths[chosen?.length ?? 0]?.at} ${versions.join(" ")}`;
+}
+
+function tearKey({ pages }: PendingFile, { page, byte, isGarbled }: Tear): string {
+  return `${pages[page]?.page} ${byte} ${isGarbled}`;
+}
+
 /** All survives. */
-function newestOf({ names, files }: Pending): Choice {
+export function newestOf({ names, files }: Pending): Choice {
   return {
     names: names.map(() => true),
     files: files.map(({ lengths, pages }) => ({
@@ -306,7 +359,7 @@ export function dependsOn(later: NameChange, earlier: NameChange): boolean {
       const isRemoval = later.sets.length === 1 && node === null;
       if (isRemoval && set.slot.directory === later.node) return true;
       if (set.slot.directory !== slot.directory) return false;
-      return !later.isFileSynced || set.slot.name === slot.name;
+      return set.slot.name === slot.name;
     }),
   );
 }

@@ -1,22 +1,24 @@
+import { must } from "../../src/base/assert.ts";
 import { loopTurn } from "../../src/base/clock.ts";
 import type { Disk } from "../../src/base/disk.ts";
 import type { Uuid } from "../../src/base/ids.ts";
 import type { MemoryDisk } from "../../src/sim/memory-disk.ts";
-import { batchSizeBytes } from "../../src/protocol/records/batch.ts";
 import { buildBatch } from "../../src/protocol/records/batch-builder.ts";
 import { parsePartitionDirectoryName } from "../../src/storage/file-names.ts";
 import type { Log } from "../../src/storage/log.ts";
 import type { PartitionId } from "../../src/storage/log-manager.ts";
+import { readFaults, readLog } from "./reads.ts";
 import { Transactions } from "./transactions.ts";
 import { checkFiles, checkFlushedFiles } from "./file-invariants.ts";
 import { type KnownBatch, knownBatch } from "./history.ts";
-import { diskOf, imageDifferences, imageOf } from "./image.ts";
+import { diskOf, imageDifferences, imageHash, imageOf } from "./image.ts";
 import { Node, type Setup, StillClock, WALL_MS } from "./node.ts";
 import type { Image } from "./trace.ts";
 
 /** What a partition's log turned out to hold. */
 export interface FoundLog {
   readonly key: string;
+  readonly compacts: boolean;
   readonly startOffset: number;
   readonly endOffset: number;
   readonly flushedEnd: number;
@@ -41,24 +43,77 @@ export interface Outcome {
 
 const NOTHING: Omit<Outcome, "violations"> = { logs: new Map(), cleanEpoch: null, metadata: null };
 
+/** What became of an image that a recovery has left: the next start, and the life after it. */
+interface Successor {
+  readonly found: Outcome;
+  readonly violations: readonly string[];
+}
+
 /**
- * Starts a node on the image, reads all, kills it, starts it again (S6), lets it append, stop in
- * order and start once more.
+ * Starts the product on images of one setup, and remembers what it found: traces of one workload have
+ * most images in common, and most recoveries leave one of a few.
  */
-export async function probe(image: Image, setup: Setup): Promise<Outcome> {
-  const violations: string[] = [];
-  try {
-    const first = await life(image, setup);
-    if (first.found.violations.length > 0) return first.found;
-    const second = await life(first.image, setup);
-    violations.push(...second.found.violations, ...differences(first, second));
-    violations.push(...(await checkFlushedFiles(image, first.found)));
-    if (violations.length === 0) violations.push(...(await goOn(second, first.found, setup)));
-    return { ...first.found, violations };
-  } catch (error) {
-    const what = error instanceof Error ? `${String(error)} ${error.stack}` : String(error);
-    return { ...NOTHING, violations: [`S6: the node did not start: ${what}`] };
+export class Prober {
+  readonly #setup: Setup;
+  readonly #outcomes = new Map<string, Outcome>();
+  readonly #successors = new Map<string, Successor>();
+
+  constructor(setup: Setup) {
+    this.#setup = setup;
   }
+
+  /** How many images it knows. */
+  get size(): number {
+    return this.#outcomes.size + this.#successors.size;
+  }
+
+  /**
+   * Starts a node on the image, reads all, kills it, starts it again (S6), lets it append, stop in
+   * order and start once more.
+   */
+  async probe(image: Image, hash: string): Promise<Outcome> {
+    const known = this.#outcomes.get(hash);
+    if (known !== undefined) return known;
+    const outcome = await this.#probe(image);
+    this.#outcomes.set(hash, outcome);
+    return outcome;
+  }
+
+  async #probe(image: Image): Promise<Outcome> {
+    try {
+      const first = await life(image, this.#setup);
+      const { found } = first;
+      if (found.violations.length > 0) return found;
+      const hash = imageHash(first.image);
+      const next = this.#successors.get(hash) ?? (await this.#successorOf(first.image));
+      this.#successors.set(hash, next);
+      const violations = [
+        ...next.violations,
+        ...differences(found, next.found),
+        ...(await checkFlushedFiles(image, found)),
+      ];
+      return { ...found, violations };
+    } catch (error) {
+      return { ...NOTHING, violations: [`S6: the node did not start: ${textOf(error)}`] };
+    }
+  }
+
+  async #successorOf(image: Image): Promise<Successor> {
+    const second = await life(image, this.#setup);
+    const { found } = second;
+    const violations = [...found.violations, ...fileDifferences(image, second.image)];
+    if (found.violations.length > 0) return { found, violations };
+    for (const [topicId, { log }] of second.logs) {
+      const { key, batches } = must(found.logs.get(topicId), "all were read");
+      for (const text of await readFaults(log, batches)) violations.push(`${text} (${key})`);
+    }
+    if (violations.length > 0) return { found, violations };
+    return { found, violations: await goOn(second, this.#setup) };
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? `${String(error)} ${error.stack}` : String(error);
 }
 
 /** A node that has started and recovered all, and what the disk was then. */
@@ -108,12 +163,13 @@ async function readAll(logs: Logs): Promise<Pick<Outcome, "violations" | "logs">
     }
     const { compacts } = log.config.cleanupPolicy;
     const transactions = new Transactions();
-    const batches = await readLog(log, compacts, transactions);
+    const batches = await readLog(log, transactions);
     if (!compacts && log.logStartOffset === 0) {
       for (const text of await transactions.faults(log)) violations.push(`${text} (${key})`);
     }
     found.set(topicId, {
       key,
+      compacts,
       startOffset: log.logStartOffset,
       endOffset: log.logEndOffset,
       flushedEnd: log.flushedEndOffset,
@@ -123,50 +179,31 @@ async function readAll(logs: Logs): Promise<Pick<Outcome, "violations" | "logs">
   return { violations, logs: found };
 }
 
-async function readLog(
-  log: Log,
-  compacts: boolean,
-  transactions: Transactions,
-): Promise<KnownBatch[]> {
-  const batches: KnownBatch[] = [];
-  const endOffset = log.logEndOffset;
-  for (let offset = log.logStartOffset; offset < endOffset;) {
-    const slice = await log.read({ offset, endOffset, maxBytes: 1 << 16, minOneBatch: true });
-    // A compacted log may end in a gap; what lacks in another is found by its history.
-    if (slice.records.length === 0) return batches;
-    for (let at = 0; at < slice.records.length;) {
-      const size = batchSizeBytes(slice.records, at);
-      const bytes = slice.records.subarray(at, at + size);
-      batches.push(knownBatch(bytes, compacts));
-      transactions.note(bytes);
-      at += size;
-    }
-    offset = slice.nextOffset;
-  }
-  return batches;
+/** S6: whatever the first recovery did, the second finds it done. */
+function fileDifferences(first: Image, second: Image): string[] {
+  return imageDifferences(first, second)
+    .filter((text) => !/quorum-state|__cluster_metadata-0/.test(text))
+    .map((text) => `S6: after a second recovery ${text}`);
 }
 
-/** S6: whatever the first recovery did, the second finds it done. */
-function differences(first: Life, second: Life): string[] {
-  const found = imageDifferences(first.image, second.image).filter(
-    (text) => !/quorum-state|__cluster_metadata-0/.test(text),
-  );
-  for (const [topicId, log] of first.found.logs) {
-    const again = second.found.logs.get(topicId);
+/** S6: and so does who reads it. */
+function differences(first: Outcome, second: Outcome): string[] {
+  const faults: string[] = [];
+  for (const [topicId, log] of first.logs) {
+    const again = second.logs.get(topicId);
     const isSame =
       again?.startOffset === log.startOffset &&
       again.endOffset === log.endOffset &&
       again.batches.length === log.batches.length &&
       again.batches.every(({ digest }, index) => digest === log.batches[index]?.digest);
-    if (!isSame) found.push(`${log.key} holds something else`);
+    if (!isSame) faults.push(`S6: after a second recovery ${log.key} holds something else`);
   }
-  return found.map((text) => `S6: after a second recovery ${text}`);
+  return faults;
 }
 
 /** The log takes batches again, stops in order and is found as it was left. */
 async function goOn(
-  { disk, node, logs, image }: Life,
-  before: Outcome,
+  { disk, node, logs, image, found: before }: Life,
   setup: Setup,
 ): Promise<string[]> {
   const appended: KnownBatch[] = [];

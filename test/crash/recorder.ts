@@ -1,5 +1,12 @@
 import { must } from "../../src/base/assert.ts";
-import type { Disk, DiskFile, DiskLock, DiskSpace, OpenOptions } from "../../src/base/disk.ts";
+import {
+  type Disk,
+  DiskError,
+  type DiskFile,
+  type DiskLock,
+  type DiskSpace,
+  type OpenOptions,
+} from "../../src/base/disk.ts";
 import { randomBelow, type Random } from "../../src/base/random.ts";
 import { MemoryDisk } from "../../src/sim/memory-disk.ts";
 import { areSyncsSuppressed, useDisk } from "./site-switch.ts";
@@ -10,6 +17,12 @@ interface Name {
   readonly node: NodeId;
   /** null: a file. */
   readonly entries: Map<string, Name> | null;
+}
+
+/** The first call of that kind on a path like that fails with EIO; a write leaves half of its bytes. */
+export interface FaultRule {
+  readonly operation: "write" | "datasync" | "syncDir";
+  readonly path: RegExp;
 }
 
 interface PendingCall {
@@ -25,6 +38,12 @@ export class RecordingDisk implements Disk {
   readonly events: TraceEvent[] = [];
   /** Called before the bytes of a write count as written. */
   onWrite: (path: string, bytes: Buffer) => void = () => undefined;
+  /** The call that is to fail next; null: none. */
+  fault: FaultRule | null = null;
+  /** How many have failed. */
+  faultCount = 0;
+  /** What a call has failed on: no such call may be made on it again (S8). */
+  readonly #failed = new Map<NodeId, FaultRule["operation"]>();
   readonly #inner: MemoryDisk;
   readonly #root: Name = { node: ROOT, entries: new Map() };
   #pending: PendingCall[] = [];
@@ -59,6 +78,7 @@ export class RecordingDisk implements Disk {
   killProcess(): void {
     this.#pending = [];
     this.#inner.freeLocks();
+    this.#failed.clear();
   }
 
   note(event: TraceEvent): void {
@@ -116,7 +136,8 @@ export class RecordingDisk implements Disk {
 
   syncDir(path: string): Promise<void> {
     const where = caller(`syncDir ${path}`);
-    return this.#sync("syncDir", () => must(this.#find(path), "the directory exists").node, where);
+    const find = (): NodeId => must(this.#find(path), "the directory exists").node;
+    return this.#sync("syncDir", path, find, where);
   }
 
   statfs(): Promise<DiskSpace> {
@@ -149,10 +170,13 @@ export class RecordingDisk implements Disk {
       writev: (buffers, position) => {
         const where = caller(`write ${path}`);
         return this.#later(async () => {
-          const bytes = Buffer.concat(buffers);
+          const isFailing = this.#isFailing("write", path, node, where);
+          const all = Buffer.concat(buffers);
+          const bytes = isFailing ? all.subarray(0, all.length / 2) : all;
           this.onWrite(path, bytes);
           await inner.writev([bytes], position);
           if (bytes.length > 0) this.events.push({ kind: "write", node, position, bytes, where });
+          if (isFailing) throw new DiskError("EIO", path, "write");
         });
       },
       truncate: (length) => {
@@ -162,18 +186,43 @@ export class RecordingDisk implements Disk {
           this.events.push({ kind: "truncate", node, length, where });
         });
       },
-      datasync: () => this.#sync("datasync", () => node, caller(`datasync ${path}`)),
+      datasync: () => this.#sync("datasync", path, () => node, caller(`datasync ${path}`)),
     };
   }
 
-  #sync(kind: "datasync" | "syncDir", find: () => NodeId, where: () => string): Promise<void> {
+  #sync(
+    kind: "datasync" | "syncDir",
+    path: string,
+    find: () => NodeId,
+    where: () => string,
+  ): Promise<void> {
     const coveredEvents = this.events.length;
     const isSuppressed = areSyncsSuppressed();
     return this.#later(() => {
       const node = find();
+      if (this.#isFailing(kind, path, node, where)) {
+        this.events.push({ kind: "failed-sync", node, where });
+        return Promise.reject(new DiskError("EIO", path, kind));
+      }
       if (!isSuppressed) this.events.push({ kind, node, coveredEvents, where });
       return Promise.resolve();
     });
+  }
+
+  #isFailing(
+    operation: FaultRule["operation"],
+    path: string,
+    node: NodeId,
+    where: () => string,
+  ): boolean {
+    if (this.#failed.get(node) === operation) {
+      this.events.push({ kind: "fact", fact: { kind: "retried", what: where() }, where });
+    }
+    if (this.fault?.operation !== operation || !this.fault.path.test(path)) return false;
+    this.fault = null;
+    this.faultCount += 1;
+    this.#failed.set(node, operation);
+    return true;
   }
 
   #link(parent: Name, name: string, isDirectory: boolean, where: () => string): void {

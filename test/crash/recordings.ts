@@ -2,8 +2,12 @@ import { must } from "../../src/base/assert.ts";
 import { randomBelow, type Random, SeededRandom } from "../../src/base/random.ts";
 import { choicesOf } from "./choices.ts";
 import type { Fact } from "./history.ts";
-import { PowerModel } from "./power-model.ts";
-import { WORKLOADS, type Workload } from "./workloads.ts";
+import { imageHash } from "./image.ts";
+import { momentsOf } from "./moments.ts";
+import { newestOf, PowerModel } from "./power-model.ts";
+import type { Image, TraceEvent } from "./trace.ts";
+import type { Workload } from "./workload.ts";
+import { WORKLOADS } from "./workloads.ts";
 import { Interrupted, World } from "./world.ts";
 
 /** A trace to explore, from one of its events on. */
@@ -14,34 +18,111 @@ export interface Recording {
   readonly firstEvent: number;
 }
 
-/** Of a workload the lives after a crash in it, at any event: recovery, traced and crashed in turn. */
+/** Of a long workload the lives after a crash in it, at any event: recovery, traced and crashed in turn. */
 const AFTER_CRASH = "/crash";
+/** Of a short workload every recovery from every state of it. */
+const RECOVERY = "/recovery";
 
 export function recordingNames(): string[] {
-  return WORKLOADS.flatMap(({ name }) => [name, `${name}${AFTER_CRASH}`]);
+  return WORKLOADS.flatMap(({ name, kind }) => {
+    if (kind === "short") return [name, `${name}${RECOVERY}`];
+    return kind === "long" ? [name, `${name}${AFTER_CRASH}`] : [name];
+  });
+}
+
+/** The workload that a recording is of. */
+export function workloadOf(recordingName: string): Workload {
+  const name = recordingName.replace(/\/.*/, "");
+  const workload = WORKLOADS.find((each) => each.name === name);
+  if (workload === undefined) throw new Error(`there is no workload ${name}`);
+  return workload;
+}
+
+/** Whether all of its states are looked at: its trace is short. */
+export function isShort(recordingName: string): boolean {
+  return workloadOf(recordingName).kind === "short";
+}
+
+/** How many states of one moment are looked at: all of a short trace, which has fewer than that. */
+export function limitOf(recordingName: string): number {
+  return isShort(recordingName) ? 20_000 : 60;
 }
 
 /**
- * Runs the workload. Seed 0 lets calls take effect in the order in which they came; any other seed
- * shuffles those that run side by side, and chooses the crashes.
+ * Runs the workload; the recordings are many for every recovery of it, and one otherwise. Seed 0 lets
+ * calls take effect in the order in which they came; any other seed shuffles those that run side by
+ * side, and chooses the crashes.
  */
-export async function record(name: string, seed: number): Promise<Recording> {
-  const isAfterCrash = name.endsWith(AFTER_CRASH);
-  const workloadName = isAfterCrash ? name.slice(0, -AFTER_CRASH.length) : name;
-  const workload = WORKLOADS.find((each) => each.name === workloadName);
-  if (workload === undefined) throw new Error(`there is no workload ${workloadName}`);
-  if (!isAfterCrash) {
-    const world = await firstLife(workload, seed, Infinity);
-    return { name, seed, world, firstEvent: 0 };
+export async function* record(name: string, seed: number): AsyncGenerator<Recording> {
+  const workload = workloadOf(name);
+  if (name.endsWith(RECOVERY)) {
+    yield* recoveries(workload, name);
+  } else if (name.endsWith(AFTER_CRASH)) {
+    yield { name, seed, ...(await livesAfterCrashes(workload, seed)) };
+  } else {
+    yield { name, seed, world: await firstLife(workload, seed, Infinity), firstEvent: 0 };
   }
-  return { name, seed, ...(await livesAfterCrashes(workload, seed)) };
 }
 
 async function firstLife(workload: Workload, seed: number, stopAt: number): Promise<World> {
-  const world = new World(workload.setup, { random: scheduleOf(seed) });
+  const world = await worldOf(workload, seed);
   world.stopAt = stopAt;
   await unlessInterrupted(workload.script(world));
   return world;
+}
+
+/** With what was prepared, all of it durable. */
+async function worldOf({ setup, prepare }: Workload, seed: number): Promise<World> {
+  const random = scheduleOf(seed);
+  if (prepare === undefined) return new World(setup, { random });
+  const world = new World(setup, { random: null });
+  await prepare(world);
+  const { events } = world.trace;
+  const model = modelAfter(world.base, events);
+  const facts = [...factsOf(events), { kind: "crash", of: "power" } as const];
+  const image = model.image(model.pending, newestOf(model.pending));
+  return new World(setup, { random, after: { image, facts } });
+}
+
+/** A life after each state of a short workload, whatever the cut was. */
+async function* recoveries(workload: Workload, name: string): AsyncGenerator<Recording> {
+  const limit = limitOf(name);
+  const world = await firstLife(workload, 0, Infinity);
+  const known = new Set<string>();
+  let seed = 0;
+  for (const { at, facts, states } of momentsOf({ name, seed, world, firstEvent: 0 }, limit)) {
+    for (const state of states) {
+      if (state.cut === "process") continue;
+      const image = state.image();
+      // What was promised differs; what is found may not.
+      const key = `${imageHash(image)} ${facts.length}`;
+      if (known.has(key)) continue;
+      known.add(key);
+      const crash: Fact = { kind: "crash", of: "power" };
+      const after = { image, facts: [...world.earlierFacts, ...facts, crash] };
+      const next = new World(workload.setup, { random: null, after });
+      await recoveryOf(next, workload);
+      yield { name, seed, world: next, firstEvent: 0 };
+      seed += 1;
+    }
+    const killed = await firstLife(workload, 0, at);
+    killed.stopAt = Infinity;
+    killed.kill();
+    const firstEvent = killed.trace.events.length;
+    await recoveryOf(killed, workload);
+    yield { name, seed, world: killed, firstEvent };
+    seed += 1;
+  }
+}
+
+/** It must take batches again, up to where something was that recovery has removed. */
+async function recoveryOf(world: World, { batchValueBytes = 60 }: Workload): Promise<void> {
+  await world.start();
+  for (const { id } of world.logs) {
+    world.append(id, { isIdempotent: true, valueBytes: batchValueBytes });
+    world.append(id, { valueBytes: batchValueBytes });
+  }
+  await world.settle();
 }
 
 /** One to three crashes, each at any event of the life before; the last life is explored. */
@@ -73,18 +154,26 @@ async function livesAfterCrashes(
 
 function cutPower(workload: Workload, world: World, eventCount: number, random: Random): World {
   const events = world.trace.events.slice(0, eventCount);
-  const model = new PowerModel(world.base);
-  for (const [at, event] of events.entries()) model.apply(event, at);
+  const model = modelAfter(world.base, events);
   const { pending } = model;
-  const choices = [...choicesOf(pending, 60, random)];
+  const choices = [...choicesOf(pending, { limit: 60, random, newest: null }).choices];
   const choice = must(choices[randomBelow(random, choices.length)], "there is a choice");
-  const facts = events.flatMap((event) => (event.kind === "fact" ? [event.fact] : []));
   const crash: Fact = { kind: "crash", of: "power" };
   const image = model.image(pending, choice);
   return new World(workload.setup, {
     random: scheduleOf(randomBelow(random, 3)),
-    after: { image, facts: [...world.earlierFacts, ...facts, crash] },
+    after: { image, facts: [...world.earlierFacts, ...factsOf(events), crash] },
   });
+}
+
+function modelAfter(base: Image, events: readonly TraceEvent[]): PowerModel {
+  const model = new PowerModel(base);
+  for (const [at, event] of events.entries()) model.apply(event, at);
+  return model;
+}
+
+function factsOf(events: readonly TraceEvent[]): Fact[] {
+  return events.flatMap((event) => (event.kind === "fact" ? [event.fact] : []));
 }
 
 /** Starts, appends to all logs, and perhaps stops in order. */

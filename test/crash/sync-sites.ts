@@ -49,6 +49,7 @@ export function findSyncSites(root: string): PlacedSite[] {
       const isShared = declaration !== null && SHARED.has(nameOf(declaration));
       const isLeaf = isSync(call);
       if (!isLeaf && !isShared && (declaration === null || !helpers.has(declaration))) return;
+      if (declaration !== null && saysNotSynced(declaration, call)) return;
       const line = file.getLineAndCharacterOfPosition(call.expression.getEnd()).line + 1;
       const place = `${relative(root, file.fileName)}:${line} ${calleeText(call)}`;
       const count = (counts.get(place) ?? 0) + 1;
@@ -131,6 +132,13 @@ function ownerOf(node: ts.Node): ts.Node | null {
 
 function declarationOf(checker: ts.TypeChecker, call: ts.CallExpression): ts.Node | null {
   return checker.getResolvedSignature(call)?.declaration ?? null;
+}
+
+/** Whether it is told not to sync: its parameter `isSynced` is false. */
+function saysNotSynced(declaration: ts.Node, call: ts.CallExpression): boolean {
+  if (!ts.isMethodDeclaration(declaration)) return false;
+  const at = declaration.parameters.findIndex((each) => each.name.getText() === "isSynced");
+  return call.arguments[at]?.kind === ts.SyntaxKind.FalseKeyword;
 }
 
 function nameOf(declaration: ts.Node): string {

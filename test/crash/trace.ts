@@ -35,8 +35,16 @@ export interface Sync {
   readonly coveredEvents: number;
 }
 
+/** A sync was refused: the kernel may have dropped what it was to keep, and says so only once. */
+export interface FailedSync {
+  readonly kind: "failed-sync";
+  readonly node: NodeId;
+}
+
 /** What happened, in order: changes, syncs, and what the product has promised in between. */
-export type TraceEvent = (Change | Sync | { readonly kind: "fact"; readonly fact: Fact }) & {
+export type TraceEvent = (
+  Change | Sync | FailedSync | { readonly kind: "fact"; readonly fact: Fact }
+) & {
   /** Path and call site, for messages. */
   readonly where: () => string;
 };

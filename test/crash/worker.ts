@@ -1,6 +1,12 @@
-import { explore, type Findings, type Violation } from "./explorer.ts";
-import type { Outcome } from "./probe.ts";
-import { record, type Recording } from "./recordings.ts";
+import {
+  explore,
+  type ExploreOptions,
+  type Findings,
+  noFindings,
+  type Violation,
+} from "./explorer.ts";
+import { Prober } from "./probe.ts";
+import { limitOf, record, type Recording, workloadOf } from "./recordings.ts";
 import { recordingWith, turnedOffAt } from "./site-switch.ts";
 import type { SyncSite } from "./sync-sites.ts";
 
@@ -15,7 +21,6 @@ export type Task =
   | {
       readonly kind: "explore";
       readonly id: RecordingId;
-      readonly limit: number;
       readonly state?: string;
     }
   | { readonly kind: "reach"; readonly id: RecordingId }
@@ -24,100 +29,118 @@ export type Task =
       readonly kind: "mutate";
       readonly site: SyncSite;
       readonly ids: readonly RecordingId[];
-      readonly limit: number;
       readonly maxStates: number;
     };
 
 export type Answer =
-  | {
-      readonly kind: "explored";
-      readonly stateCount: number;
-      readonly hashes: readonly string[];
-      readonly violations: readonly Violation[];
-    }
+  | ({ readonly kind: "explored"; readonly hashes: readonly string[] } & Omit<Findings, "hashes">)
   | { readonly kind: "reached"; readonly siteIds: readonly string[]; readonly eventCount: number }
   | { readonly kind: "mutated"; readonly stateCount: number; readonly violation: Violation | null };
 
 const MAX_VIOLATIONS = 3;
-/** Outcomes that are kept for images that come again; each costs about a kilobyte. */
-const MAX_OUTCOMES = 60_000;
+/** A site that so many states do not miss is not found. */
+const MAX_STATES = 100_000;
+const MAX_REACH = 30;
+/** Images that are remembered; each costs about a kilobyte. */
+const MAX_KNOWN = 100_000;
 
-/** By workload: recordings of one have images in common, and one setup. */
-const outcomes = new Map<string, Map<string, Outcome>>();
+/** By workload: its recordings have images in common, and one setup. */
+const probers = new Map<string, Prober>();
 
-function outcomesOf({ name }: RecordingId): Map<string, Outcome> {
-  const workload = name.replace(/\/.*/, "");
-  const total = [...outcomes.values()].reduce((sum, { size }) => sum + size, 0);
-  if (total > MAX_OUTCOMES) outcomes.clear();
-  const found = outcomes.get(workload) ?? new Map<string, Outcome>();
-  outcomes.set(workload, found);
+function proberOf({ name }: RecordingId): Prober {
+  const workload = workloadOf(name);
+  const total = [...probers.values()].reduce((sum, { size }) => sum + size, 0);
+  if (total > MAX_KNOWN) probers.clear();
+  const found = probers.get(workload.name) ?? new Prober(workload.setup);
+  probers.set(workload.name, found);
   return found;
 }
 
 export async function perform(task: Task): Promise<Answer> {
   switch (task.kind) {
     case "explore": {
-      const { id, limit, state } = task;
-      const recording = await record(id.name, id.seed);
-      const options = { limit, maxViolations: MAX_VIOLATIONS, outcomes: outcomesOf(id) };
-      const found = await explore(recording, state === undefined ? options : { ...options, state });
-      const { stateCount, hashes, violations } = found;
-      return { kind: "explored", stateCount, hashes: [...hashes], violations };
+      const { id, state } = task;
+      const { hashes, ...found } = await exploreAll(id, {
+        limit: limitOf(id.name),
+        maxViolations: MAX_VIOLATIONS,
+        prober: proberOf(id),
+        ...(state === undefined ? {} : { state }),
+      });
+      return { kind: "explored", hashes: [...hashes], ...found };
     }
-    case "reach": {
-      const { id } = task;
-      const { result, reached } = await recordingWith(null, () => record(id.name, id.seed));
-      const eventCount = result.world.trace.events.length;
-      return { kind: "reached", siteIds: [...reached], eventCount };
-    }
+    case "reach":
+      return await reach(task);
     case "mutate":
       return await mutate(task);
   }
 }
 
-async function mutate(task: Extract<Task, { readonly kind: "mutate" }>): Promise<Answer> {
-  let stateCount = 0;
-  for (const id of task.ids) {
-    const made = await recordUnless(task.site, id);
-    if (made.violation !== null) return { kind: "mutated", stateCount, violation: made.violation };
-    const { result } = made;
-    // Up to the first call that was left out, all is as the plain run has seen it.
-    const firstEvent = Math.max(result.firstEvent, turnedOffAt(result.world.disk) ?? 0);
-    const found: Findings = await explore(
-      { ...result, firstEvent },
-      { limit: task.limit, maxViolations: 1, outcomes: outcomesOf(id) },
-    );
-    stateCount += found.stateCount;
-    const [violation] = found.violations;
-    if (violation !== undefined) return { kind: "mutated", stateCount, violation };
-    if (stateCount > task.maxStates) break;
+/** Of a short workload's recoveries those with the state's number, or all. */
+async function exploreAll({ name, seed }: RecordingId, options: ExploreOptions): Promise<Findings> {
+  const findings = noFindings();
+  for await (const recording of record(name, seed)) {
+    if (options.state !== undefined && recording.seed !== seed) continue;
+    await explore(recording, options, findings);
+    if (findings.violations.length >= options.maxViolations) break;
   }
-  return { kind: "mutated", stateCount, violation: null };
+  return findings;
 }
 
-/** A start after a crash that fails, while the workload is recorded, shows the missing sync as well. */
-async function recordUnless(
-  site: SyncSite,
-  { name, seed }: RecordingId,
-): Promise<
-  | { readonly violation: null; readonly result: Recording }
-  | { readonly violation: Violation; readonly result: null }
-> {
-  try {
-    const { result } = await recordingWith(site, () => record(name, seed));
-    return { violation: null, result };
-  } catch (error) {
-    const violation = {
-      recording: `${name}@${seed}`,
-      state: "-",
-      event: "a crash",
-      texts: [`the workload cannot go on: ${String(error)}`],
-    };
-    return { violation, result: null };
+async function reach({ id }: Extract<Task, { readonly kind: "reach" }>): Promise<Answer> {
+  const recordings = record(id.name, id.seed);
+  let eventCount = 0;
+  const siteIds = new Set<string>();
+  // Of many recoveries the first ones come by all that any does.
+  for (let count = 0; count < MAX_REACH; count += 1) {
+    const { result, reached } = await recordingWith(null, () => recordings.next());
+    for (const siteId of reached) siteIds.add(siteId);
+    if (result.done === true) break;
+    eventCount += result.value.world.trace.events.length;
+  }
+  return { kind: "reached", siteIds: [...siteIds], eventCount };
+}
+
+async function mutate(task: Extract<Task, { readonly kind: "mutate" }>): Promise<Answer> {
+  const findings = noFindings();
+  for (const id of task.ids) {
+    const violation = await mutateOne(task, id, findings);
+    const { stateCount } = findings;
+    if (violation !== null) return { kind: "mutated", stateCount, violation };
+    if (stateCount > MAX_STATES) break;
+  }
+  return { kind: "mutated", stateCount: findings.stateCount, violation: null };
+}
+
+async function mutateOne(
+  { site, maxStates }: Extract<Task, { readonly kind: "mutate" }>,
+  id: RecordingId,
+  findings: Findings,
+): Promise<Violation | null> {
+  const recordings = record(id.name, id.seed);
+  const lastState = findings.stateCount + maxStates;
+  const options = { limit: limitOf(id.name), maxViolations: 1, prober: proberOf(id) };
+  for (;;) {
+    let next: IteratorResult<Recording>;
+    try {
+      ({ result: next } = await recordingWith(site, () => recordings.next()));
+    } catch (error) {
+      // A start after a crash that fails, while the workload is recorded, shows it as well.
+      const texts = [`the workload cannot go on: ${String(error)}`];
+      return { recording: `${id.name}@${id.seed}`, state: "-", event: "a crash", texts };
+    }
+    if (next.done === true || findings.stateCount > lastState) return null;
+    const { value } = next;
+    // Up to the first call that was left out, all is as the plain run has seen it.
+    const firstEvent = Math.max(value.firstEvent, turnedOffAt(value.world.disk) ?? 0);
+    await explore({ ...value, firstEvent }, options, findings);
+    const [violation] = findings.violations;
+    if (violation !== undefined) return violation;
   }
 }
 
 if (process.send !== undefined) {
+  // Whoever asks has ended.
+  process.on("disconnect", () => process.exit());
   process.on("message", (task: Task) => {
     perform(task).then(
       (answer) => process.send?.(answer),

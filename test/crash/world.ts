@@ -25,6 +25,7 @@ interface OpenLog {
   readonly log: Log;
   writtenEnd: number;
   flushedEnd: number;
+  safeEnd: number;
 }
 
 export interface AppendOptions {
@@ -162,19 +163,16 @@ export class World {
     const topicId = Buffer.alloc(16, this.#topicCount).toString("base64url") as Uuid;
     const id = { topic, partitionIndex, topicId };
     this.#topics.push({ id, isDeleting: false });
-    this.#note({ kind: "created", topicId, id, compacts: this.#compacts(topic) });
+    const { cleanupPolicy, flushMessages } = this.setup.configs[topic] ?? SMALL_CONFIG;
+    this.#note({ kind: "created", topicId, id, compacts: cleanupPolicy.compacts, flushMessages });
     await this.run(this.#open(id));
     return id;
-  }
-
-  #compacts(topic: string): boolean {
-    return (this.setup.configs[topic] ?? SMALL_CONFIG).cleanupPolicy.compacts;
   }
 
   async #open(id: PartitionId): Promise<void> {
     const log = await this.node.openLog(id);
     this.#note({ kind: "recovered", topicId: id.topicId, endOffset: log.logEndOffset });
-    this.#logs.set(id.topicId, { id, log, writtenEnd: -1, flushedEnd: -1 });
+    this.#logs.set(id.topicId, { id, log, writtenEnd: -1, flushedEnd: -1, safeEnd: -1 });
     this.observe();
   }
 
@@ -330,9 +328,11 @@ export class World {
   observe(): void {
     for (const [topicId, open] of this.#logs) {
       const { writtenEndOffset: writtenEnd, flushedEndOffset: flushedEnd } = open.log;
-      if (open.writtenEnd === writtenEnd && open.flushedEnd === flushedEnd) continue;
-      Object.assign(open, { writtenEnd, flushedEnd });
-      this.#note({ kind: "marks", topicId, writtenEnd, flushedEnd });
+      const { safeEndOffset: safeEnd } = open.log;
+      const marks = { writtenEnd, flushedEnd, safeEnd };
+      if (marksOf(open) === marksOf(marks)) continue;
+      Object.assign(open, marks);
+      this.#note({ kind: "marks", topicId, ...marks });
     }
     const committedEnd = this.#node?.raft?.highWatermark ?? this.#committedEnd;
     if (committedEnd === this.#committedEnd) return;
@@ -351,6 +351,10 @@ export class World {
       value[at] = 1 + ((this.disk.events.length * 31 + at * 7) % 255);
     return value;
   }
+}
+
+function marksOf({ writtenEnd, flushedEnd, safeEnd }: Omit<OpenLog, "id" | "log">): string {
+  return `${writtenEnd} ${flushedEnd} ${safeEnd}`;
 }
 
 /** Time passes when the script says so. */

@@ -1,0 +1,256 @@
+import {
+  COMPACTED,
+  keyed,
+  ONE_DIRECTORY,
+  type Script,
+  setupOf,
+  type Workload,
+} from "./workload.ts";
+import type { World } from "./world.ts";
+
+/** Of a value with which a batch fills a page: so a lost truncation can leave whole batches. */
+const PAGE_VALUE_BYTES = 4023;
+
+/** Topic t with so many batches, four of which fill a segment, stopped in order unless told. */
+function prepared(count: number, isStopped = true): Script {
+  return async (world) => {
+    await world.start();
+    const id = await world.create("t");
+    for (let batch = 0; batch < count; batch += 1) {
+      world.append(id, { valueBytes: 60, isIdempotent: true, producer: batch % 2 });
+      if (batch === 5) world.bumpEpoch();
+      await world.settle();
+    }
+    if (isStopped) await world.stop();
+  };
+}
+
+/** One thing done with topic t after a start. */
+function after(script: (world: World, id: World["logs"][number]["id"]) => Promise<void>): Script {
+  return async (world) => {
+    await world.start();
+    const [log] = world.logs;
+    if (log !== undefined) await script(world, log.id);
+    await world.settle();
+  };
+}
+
+/** One trace for each thing that changes files: every state of it, and every recovery from those. */
+export const SHORT_WORKLOADS: readonly Workload[] = [
+  {
+    name: "short-format",
+    kind: "short",
+    setup: ONE_DIRECTORY,
+    script: (world) => world.start(),
+  },
+  {
+    name: "short-create",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: async (world) => {
+      await world.start();
+      await world.stop();
+    },
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      world.append(id);
+      await world.settle();
+    },
+  },
+  {
+    name: "short-append",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(1),
+    script: after(async (world, id) => {
+      world.append(id, { isIdempotent: true });
+      await world.flush(id);
+      world.append(id, { valueBytes: 90 });
+    }),
+  },
+  {
+    name: "short-append-unflushed",
+    kind: "short",
+    setup: setupOf({ flushMessages: 2 }),
+    prepare: prepared(1),
+    script: after(async (world, id) => {
+      for (let count = 0; count < 3; count += 1) {
+        world.append(id);
+        await world.steps(2);
+      }
+    }),
+  },
+  {
+    name: "short-roll",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(3),
+    script: after(async (world, id) => {
+      for (let count = 0; count < 2; count += 1) {
+        world.append(id, { valueBytes: 100, isIdempotent: true });
+        await world.settle();
+      }
+    }),
+  },
+  {
+    name: "short-snapshot",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(1),
+    script: after(async (world, id) => {
+      world.append(id, { isIdempotent: true });
+      await world.settle();
+      await world.stop();
+    }),
+  },
+  {
+    name: "short-checkpoint",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(1),
+    script: after(async (world, id) => {
+      world.append(id);
+      await world.settle();
+      await world.advance(60_000);
+    }),
+  },
+  {
+    name: "short-roll-unflushed",
+    kind: "short",
+    setup: setupOf({ flushMessages: Infinity }),
+    prepare: prepared(3),
+    script: after((world, id) => {
+      world.append(id, { valueBytes: 60, isIdempotent: true });
+      world.append(id, { valueBytes: 60, isIdempotent: true });
+      return Promise.resolve();
+    }),
+  },
+  {
+    name: "short-whole-pages",
+    kind: "short",
+    setup: setupOf({ flushMessages: Infinity, segmentBytes: 1 << 20 }),
+    batchValueBytes: PAGE_VALUE_BYTES,
+    prepare: async (world) => {
+      await world.start();
+      await world.create("t");
+      await world.stop();
+    },
+    script: after((world, id) => {
+      for (let count = 0; count < 2; count += 1) {
+        world.append(id, { valueBytes: PAGE_VALUE_BYTES });
+      }
+      return Promise.resolve();
+    }),
+  },
+  {
+    name: "short-transactions",
+    kind: "short",
+    setup: setupOf({ segmentBytes: 400 }),
+    prepare: prepared(0),
+    script: after(async (world, id) => {
+      world.append(id, { isTransactional: true, valueBytes: 60 });
+      await world.settle();
+      world.endTransaction(id, "abort");
+      await world.settle();
+      world.append(id, { valueBytes: 90 });
+    }),
+  },
+  {
+    name: "short-truncate",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(5),
+    // Up to where the segment began that was removed, in no newer epoch.
+    script: after(async (world, id) => {
+      await world.truncate(id, 2);
+      for (let count = 0; count < 2; count += 1) world.append(id, { isIdempotent: true });
+    }),
+  },
+  {
+    name: "short-truncate-unclean",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: async (world) => {
+      await prepared(5, false)(world);
+      world.kill();
+    },
+    script: after(async (world, id) => {
+      await world.truncate(id, 2);
+      for (let count = 0; count < 2; count += 1) world.append(id, { isIdempotent: true });
+    }),
+  },
+  {
+    name: "short-restart",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(3),
+    script: after(async (world, id) => {
+      await world.restartAt(id, 20);
+      world.append(id);
+    }),
+  },
+  {
+    name: "short-delete-records",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(7),
+    script: after(async (world, id) => {
+      await world.deleteRecords(id, 6);
+      await world.advance(60_000);
+    }),
+  },
+  {
+    name: "short-retention",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(5),
+    script: after(async (world, id) => {
+      await world.removeSegments(id, 5);
+    }),
+  },
+  {
+    name: "short-compaction",
+    kind: "short",
+    setup: setupOf(COMPACTED),
+    prepare: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let count = 0; count < 10; count += 1) {
+        world.append(id, { records: keyed(`${count % 2}`, `${count}`, 70) });
+      }
+      await world.settle();
+      await world.stop();
+    },
+    // A round of the cleaner, and the end of what it has replaced.
+    script: after(async (world) => {
+      for (let turn = 0; turn < 5; turn += 1) await world.advance(20_000);
+    }),
+  },
+  {
+    name: "short-delete-topic",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(5),
+    script: after(async (world, id) => {
+      await world.delete(id);
+    }),
+  },
+  {
+    name: "short-metadata",
+    kind: "short",
+    setup: { ...ONE_DIRECTORY, hasMetadata: true },
+    prepare: async (world) => {
+      await world.start();
+      world.propose([Buffer.from("one")]);
+      await world.settle();
+      await world.stop();
+    },
+    script: async (world) => {
+      await world.start();
+      world.propose([Buffer.from("two")]);
+      await world.settle();
+      await world.advance(1_000);
+    },
+  },
+];
