@@ -59,6 +59,13 @@ export interface CleanableLogs {
   checkpointCleaned(log: Log, cleanedOffset: number): Promise<void>;
 }
 
+/** A log that is due, with its segments as they were when it was planned. */
+interface DirtyLog {
+  readonly log: Log;
+  readonly segments: LogSegments;
+  readonly plan: CleaningPlan;
+}
+
 /**
  * Compacts the logs of a node (S14), the dirtiest first, one at a time, in the background: in slices
  * and within its share of the disk. What it touches was decided long ago: whole inactive segments,
@@ -98,12 +105,11 @@ export class LogCleaner {
   async cleanDirtiest(): Promise<boolean> {
     const found = await this.#findDirtiest();
     if (found === null) return false;
-    const { log, plan } = found;
     try {
-      await this.#clean(log, plan);
+      await this.#clean(found);
       return true;
     } catch (error) {
-      this.#refused(log, error);
+      this.#refused(found.log, error);
       return false;
     }
   }
@@ -115,14 +121,14 @@ export class LogCleaner {
     }
   }
 
-  async #findDirtiest(): Promise<{ readonly log: Log; readonly plan: CleaningPlan } | null> {
-    let dirtiest: { readonly log: Log; readonly plan: CleaningPlan } | null = null;
+  async #findDirtiest(): Promise<DirtyLog | null> {
+    let dirtiest: DirtyLog | null = null;
     for (const log of this.#logs.logsOnline()) {
       if (!log.config.cleanupPolicy.compacts || this.#uncleanable.has(log)) continue;
       try {
-        const plan = await this.#look(log);
-        if (plan !== null && plan.dirtyRatio > (dirtiest?.plan.dirtyRatio ?? -1)) {
-          dirtiest = { log, plan };
+        const found = await this.#look(log);
+        if (found !== null && found.plan.dirtyRatio > (dirtiest?.plan.dirtyRatio ?? -1)) {
+          dirtiest = found;
         }
       } catch (error) {
         this.#refused(log, error);
@@ -133,12 +139,13 @@ export class LogCleaner {
   }
 
   /** null: there is nothing that needs to be cleaned yet. */
-  async #look(log: Log): Promise<CleaningPlan | null> {
+  async #look(log: Log): Promise<DirtyLog | null> {
     // What is too old must not wait for the append that would roll it.
     if (await this.#isOverdue(log, log.segments.active)) log.rollSegment();
-    if (log.segments.list.length === 1) return null;
+    const { segments } = log;
+    if (segments.list.length === 1) return null;
     const plan = await this.#plan(log);
-    return (await this.#isDue(log, plan)) ? plan : null;
+    return (await this.#isDue(log, plan)) ? { log, segments, plan } : null;
   }
 
   async #plan(log: Log): Promise<CleaningPlan> {
@@ -170,7 +177,7 @@ export class LogCleaner {
     return timestampMs > 0 && timestampMs < this.#dependencies.clock.wallMs() - maxCompactionLagMs;
   }
 
-  async #clean(log: Log, plan: CleaningPlan): Promise<void> {
+  async #clean({ log, segments, plan }: DirtyLog): Promise<void> {
     const { clock, logger } = this.#dependencies;
     const { directory } = log;
     const { firstDirtyOffset, firstUncleanableOffset } = plan;
@@ -179,9 +186,9 @@ export class LogCleaner {
     // power cut that took one away would leave its transaction undecided again.
     await log.flush();
     await this.#logs.checkpointFlushed(log);
-    const { segments } = log;
     let rest: readonly Segment[] = segmentsOf(log, plan);
     const checkWanted = (): void => this.#checkWanted(log, segments, rest);
+    checkWanted();
     const dependencies = { ...this.#dependencies, pace: this.#pace, checkWanted };
     const map = new OffsetMap({
       keyCount: firstUncleanableOffset - firstDirtyOffset,

@@ -366,7 +366,7 @@ test("a compacted log says the same as the list of what was written, crash after
       for (const next of list) await compared.do(next);
       await compared.finish();
     }),
-    { endOnFailure: true, numRuns: Number(process.env["RUNS"] ?? 25), ...seedOf() },
+    { endOnFailure: true, numRuns: Number(process.env["RUNS"] ?? 40), ...seedOf() },
   );
 }, 600_000);
 
