@@ -5,7 +5,6 @@
 //   silent    nothing
 //   garbage   sends 2 KiB that are no request; thrown out, it comes back and sends them again
 //   trickle   begins a large Produce request, and goes on with one byte a second
-//   deaf      asks for all topics again and again, and reads no answer
 // Prints a line when all are there, and ends when its standard input does.
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
@@ -19,8 +18,6 @@ const COME_BACK_MS = 10_000;
 
 /** The size of a frame of 1 MiB and the header of a Produce request. */
 const LARGE_PRODUCE = Buffer.from("00100000000000090000000100047465737400", "hex");
-/** Metadata, version 1, of all topics. */
-const ALL_TOPICS = Buffer.from("000000120003000100000001000474657374ffffffff", "hex");
 
 let connectedCount = 0;
 const trickling = new Set();
@@ -58,10 +55,6 @@ function act(socket) {
       socket.resume();
       socket.write(LARGE_PRODUCE);
       trickling.add(socket);
-      break;
-    case "deaf":
-      socket.pause();
-      socket.write(Buffer.concat(Array.from({ length: 2000 }, () => ALL_TOPICS)));
       break;
     default:
       throw new Error(`no such attack: ${kind}`);

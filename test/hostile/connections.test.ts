@@ -134,26 +134,6 @@ describe(`${ATTACKERS} connections that nobody asked for`, () => {
     },
   );
 
-  test("deaf: a thousand that read no answers cost bounded memory", async () => {
-    const topics = Array.from({ length: 100 }, (_, index) => `a-topic-with-a-long-name-${index}`);
-    const admin = kafka.admin();
-    await admin.connect();
-    await admin.createTopics({
-      topics: topics.map((topic) => ({ topic, numPartitions: 1 })),
-      timeout: 60_000,
-    });
-    await admin.disconnect();
-    const before = residentBytes();
-    await under("deaf", 1_000, async () => {
-      await produceAndConsume("beside-deaf");
-      const growth = residentBytes() - before;
-      console.log(`deaf: ${(growth / MIB).toFixed(1)} MiB for 1000 connections`);
-      expect(growth).toBeLessThan(512 * MIB);
-    });
-    await until(async () => (await metric(CONNECTIONS)) === 0, "their places are free");
-    expect(await metric("holdfast_memory_budget_used_bytes")).toBe(0);
-  });
-
   test("a flood of refusals is no flood of log lines", () => {
     const lines = broker.output.split("\n").filter((line) => line.includes('"level":"warn"'));
     expect(lines.length).toBeLessThan(2_000);

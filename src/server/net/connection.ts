@@ -19,9 +19,9 @@ const LINGER_MS = 5_000;
 
 /**
  * Who has had us hold bytes for one frame or one answer for longer is cut off when the node is short of
- * memory: the clients of Kafka wait as long for an answer (request.timeout.ms), and then give up.
+ * memory: others wait for it, and Kafka's clients wait for 30 s (request.timeout.ms) before they give up.
  */
-const MAX_HELD_MS = 30_000;
+const MAX_HELD_MS = 10_000;
 
 /** What became of a request: the frame to send, nothing, or the end of the connection. */
 export type Outcome =
