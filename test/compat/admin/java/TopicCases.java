@@ -198,7 +198,7 @@ final class TopicCases {
         done -> "grown");
   }
 
-  private static void grow(Probe probe) {
+  private static void grow(Probe probe) throws Exception {
     grow(probe, "only validated", true, "plain", NewPartitions.increaseTo(4));
     grow(probe, "by two", false, "plain", NewPartitions.increaseTo(5));
     grow(probe, "by hand", false, "by-hand", NewPartitions.increaseTo(3, List.of(List.of(1))));
@@ -208,6 +208,17 @@ final class TopicCases {
     grow(probe, "too many hands", false, "by-hand", NewPartitions.increaseTo(4, List.of(List.of(1), List.of(1))));
     grow(probe, "unknown hands", false, "by-hand", NewPartitions.increaseTo(4, List.of(List.of(9))));
     grow(probe, "more hands than replicas", false, "by-hand", NewPartitions.increaseTo(4, List.of(List.of(1, 2))));
+    // Kafka answers before its brokers know.
+    for (int attempt = 0; attempt < 100; attempt++) {
+      var found =
+          Probe.get(
+              probe.admin
+                  .describeTopics(TopicCollection.ofTopicNames(List.of("plain", "by-hand")))
+                  .allTopicNames());
+      int count = found.values().stream().mapToInt(topic -> topic.partitions().size()).sum();
+      if (count == 5 + 3) break;
+      Thread.sleep(100);
+    }
     probe.checkEach(
         "grow/what came of it",
         () ->
