@@ -1,7 +1,9 @@
 // Holds connections open, idle or busy (one ApiVersions request a second on each), until its input closes.
 //   node test/bench/connections.mjs HOST:PORT COUNT idle|busy      prints "ready" when all are open
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { setInterval } from "node:timers";
 
 const [bootstrap, count, state] = process.argv.slice(2);
 const [host, port] = bootstrap.split(":");
