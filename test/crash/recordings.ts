@@ -43,9 +43,19 @@ export function isShort(recordingName: string): boolean {
   return workloadOf(recordingName).kind === "short";
 }
 
-/** How many states of one moment are looked at: all of a short trace, which has fewer than that. */
+/** Of one moment of a short trace, which has fewer. */
+const ALL_STATES = 20_000;
+
+/** How many states of one moment are looked at. */
 export function limitOf(recordingName: string): number {
-  return isShort(recordingName) ? 20_000 : 60;
+  const { kind, recoveryLimit } = workloadOf(recordingName);
+  if (kind !== "short") return 60;
+  return (recordingName.endsWith(RECOVERY) ? recoveryLimit : undefined) ?? ALL_STATES;
+}
+
+/** Whether no state of it may be left out. */
+export function isToBeExhausted(recordingName: string): boolean {
+  return limitOf(recordingName) === ALL_STATES;
 }
 
 /**

@@ -148,6 +148,7 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     kind: "short",
     setup: setupOf({ segmentBytes: 400 }),
     prepare: prepared(0),
+    recoveryLimit: 500,
     script: after(async (world, id) => {
       world.append(id, { isTransactional: true, valueBytes: 60 });
       await world.settle();

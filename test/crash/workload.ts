@@ -19,6 +19,8 @@ export interface Workload {
   /** A life before, all of which is durable when the script begins; without it the disk is empty. */
   readonly prepare?: Script;
   readonly script: Script;
+  /** Of a moment of a recovery, where there are too many states to look at each; default: all. */
+  readonly recoveryLimit?: number;
   /** Of what is appended after a recovery. Default: 60. */
   readonly batchValueBytes?: number;
 }
