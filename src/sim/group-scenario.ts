@@ -5,7 +5,7 @@ import { errorName } from "../protocol/errors.ts";
 import type { GroupHistory } from "./group-history.ts";
 import { COORDINATOR_AWAY, fetchCommitted, type GroupWorld } from "./group-requests.ts";
 import type { History } from "./history.ts";
-import { ConnectionLostError, type SimClient } from "./sim-client.ts";
+import { type SimClient, untilAnswered } from "./sim-client.ts";
 import { SimMember } from "./sim-member.ts";
 import { SimOutsider } from "./sim-outsider.ts";
 import type { TopicFacts } from "./sim-producer.ts";
@@ -138,20 +138,9 @@ export class GroupScenario {
     });
   }
 
-  /** Asks a new connection each time until there is an answer. */
-  async #retry<T>(task: (client: SimClient) => Promise<T | null>): Promise<T> {
-    for (;;) {
-      const client = await this.#dependencies.connect("judge");
-      try {
-        const result = await task(client);
-        if (result !== null) return result;
-      } catch (error) {
-        if (!(error instanceof ConnectionLostError)) throw error;
-      } finally {
-        client.close();
-      }
-      await this.#dependencies.sleep(20);
-    }
+  #retry<T>(task: (client: SimClient) => Promise<T | null>): Promise<T> {
+    const { sleep, connect } = this.#dependencies;
+    return untilAnswered({ sleep, connect: () => connect("judge") }, task);
   }
 
   #world(topics: readonly TopicFacts[]): GroupWorld {

@@ -7,7 +7,7 @@ import type { LogRecord } from "../protocol/records/record.ts";
 import type { GroupHistory } from "./group-history.ts";
 import { type GroupPlan, GroupScenario } from "./group-scenario.ts";
 import type { History } from "./history.ts";
-import { ConnectionLostError, SimClient } from "./sim-client.ts";
+import { ConnectionLostError, SimClient, untilAnswered } from "./sim-client.ts";
 import type { SimClock } from "./sim-clock.ts";
 import { fetchOnce } from "./sim-consumer.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -255,20 +255,9 @@ export class Scenario {
     }
   }
 
-  /** Asks a new connection each time until there is an answer. */
-  async #retry<T>(task: (client: SimClient) => Promise<T | null>): Promise<T> {
-    for (;;) {
-      const client = await this.#connect("admin");
-      try {
-        const result = await task(client);
-        if (result !== null) return result;
-      } catch (error) {
-        if (!(error instanceof ConnectionLostError)) throw error;
-      } finally {
-        client.close();
-      }
-      await this.#sleep(20);
-    }
+  #retry<T>(task: (client: SimClient) => Promise<T | null>): Promise<T> {
+    const sleep = (ms: number): Promise<void> => this.#sleep(ms);
+    return untilAnswered({ sleep, connect: () => this.#connect("admin") }, task);
   }
 
   /** All records of all partitions, from offset 0 to the end. */

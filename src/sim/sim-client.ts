@@ -117,3 +117,30 @@ export class SimClient {
     for (const { settle } of waiting) settle(null);
   }
 }
+
+/** What one does between two tries: wait, and connect anew. */
+export interface Retrying {
+  readonly sleep: (ms: number) => Promise<void>;
+  readonly connect: () => Promise<SimClient>;
+}
+
+const RETRY_MS = 20;
+
+/** Runs the task on a new connection each time until it answers something; lost connections pass. */
+export async function untilAnswered<T>(
+  { sleep, connect }: Retrying,
+  task: (client: SimClient) => Promise<T | null>,
+): Promise<T> {
+  for (;;) {
+    const client = await connect();
+    try {
+      const result = await task(client);
+      if (result !== null) return result;
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError)) throw error;
+    } finally {
+      client.close();
+    }
+    await sleep(RETRY_MS);
+  }
+}
