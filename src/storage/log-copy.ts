@@ -100,27 +100,27 @@ export class LogCopy {
   }
 
   async #copyFile(name: string): Promise<number> {
-    const source = await this.#disk.open(`${this.#from}/${name}`);
+    const sourceFile = await this.#disk.open(`${this.#from}/${name}`);
     try {
       const path = `${this.#to}/${name}`;
-      const target = await this.#disk.open(path, { create: true, truncate: true });
+      const targetFile = await this.#disk.open(path, { create: true, truncate: true });
       try {
-        const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, (await source.size()) + 1));
+        const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, (await sourceFile.size()) + 1));
         let position = 0;
         for (;;) {
           if (!this.#isWanted()) throw new CopyAbortedError(`${path} is not wanted any more`);
-          const readBytes = await source.read(chunk, position);
+          const readBytes = await sourceFile.read(chunk, position);
           if (readBytes === 0) break;
-          await target.writev([chunk.subarray(0, readBytes)], position);
+          await targetFile.writev([chunk.subarray(0, readBytes)], position);
           position += readBytes;
         }
-        await target.datasync();
+        await targetFile.datasync();
         return position;
       } finally {
-        await target.close();
+        await targetFile.close();
       }
     } finally {
-      await source.close();
+      await sourceFile.close();
     }
   }
 }

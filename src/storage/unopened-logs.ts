@@ -22,5 +22,6 @@ export async function recoverUnopened(
     },
   );
   await log.close();
-  if (log.failure === null) directory.recovered.add(key);
+  if (log.failure !== null) throw log.failure;
+  directory.recovered.add(key);
 }

@@ -56,7 +56,7 @@ function targetsOf(calls: readonly RecordedCall[]): Target[] {
   const targets = new Map<string, Omit<Target, "after">>();
   for (const { operation, callSite: site, path: exact, stage, boot } of calls) {
     const path = exact
-      .replace(/[a-z]-\d\.[0-9a-f]+-delete/, "*-delete")
+      .replace(/[a-z]-\d\.[0-9a-f]+-(delete|future)/, "*-$1")
       .replace(/\/[a-z]-\d(?=\/|$)/, "/?-?")
       .replace(/\d{20}/, "*");
     const key = `${site} ${operation} ${path.replace(/^\/[ab]/, "")} ${stage}`;

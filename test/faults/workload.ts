@@ -1,13 +1,15 @@
+import { must } from "../../src/base/assert.ts";
 import { DiskError } from "../../src/base/disk.ts";
 import type { Uuid } from "../../src/base/ids.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
 import { batchSizeBytes } from "../../src/protocol/records/batch.ts";
 import { buildBatch, type NewBatch } from "../../src/protocol/records/batch-builder.ts";
 import { batchBody, iterateRecords } from "../../src/protocol/records/record.ts";
+import { CopyAbortedError } from "../../src/storage/log-copy.ts";
 import type { Log } from "../../src/storage/log.ts";
 import { DEFAULT_LOG_CONFIG, type LogConfig } from "../../src/storage/log-config.ts";
 import { DirectoryError, type PartitionId } from "../../src/storage/log-manager.ts";
-import type { Life, Machine } from "./machine.ts";
+import { DIRECTORIES, type Life, type Machine } from "./machine.ts";
 
 const CONFIG: LogConfig = {
   ...DEFAULT_LOG_CONFIG,
@@ -44,7 +46,7 @@ function uuid(index: number): Uuid {
 
 /**
  * Everything that the storage of a node does, in three lives: topics are made, filled, rolled, flushed,
- * checkpointed, cut, compacted, deleted; stopped in order, started, robbed of its power, recovered. A
+ * checkpointed, cut, compacted, moved, deleted; stopped in order, started, robbed of its power, recovered. A
  * refusal by the disk is borne at any step; `afterStep` looks at what it has led to.
  */
 export class Workload {
@@ -93,6 +95,7 @@ export class Workload {
     await this.#compaction();
     this.stage = "cuts";
     await this.#structure();
+    await this.#moves();
     await this.#deletion();
     await this.#pass(60_000);
     await this.#appendAll("t");
@@ -247,8 +250,7 @@ export class Workload {
         await this.#step(() => this.append(shelf, { records: [keyed(round)] }));
       }
     }
-    // The cleaner begins when the recovery points are noted.
-    await this.#pass(12_000);
+    for (let look = 0; look < 4; look += 1) await this.#pass(1_000);
   }
 
   async #structure(): Promise<void> {
@@ -278,6 +280,37 @@ export class Workload {
         await machine.run(shelf.log.truncateFullyAndStartAt(100));
       });
       await this.#step(() => this.append(shelf));
+    }
+  }
+
+  /** Logs move to the other directory, while retention takes what is already copied. */
+  async #moves(): Promise<void> {
+    for (const shelf of this.#of("x")) {
+      for (let round = 0; round < 8; round += 1) await this.#step(() => this.append(shelf));
+      await this.#step(() => this.#move(shelf));
+      await this.#step(() => this.append(shelf));
+    }
+  }
+
+  async #move(shelf: Shelf): Promise<void> {
+    const { machine, life } = this;
+    const { log, id } = shelf;
+    if (log === null || life === null) return;
+    const other = DIRECTORIES.find((each) => !log.directory.startsWith(`${each}/`));
+    const move = await machine.run(life.manager.beginMove(id, must(other, "there are two")));
+    try {
+      await machine.run(move.copy());
+      const second = must(log.segments.list[1], "it has several segments").baseOffset;
+      await machine.run(log.advanceLogStartOffset(second));
+      await machine.run(log.removeSegmentsBelow(second, "retention"));
+      shelf.log = null;
+      const served = { highWatermark: () => log.logEndOffset, assign: () => Promise.resolve() };
+      shelf.log = await machine.run(move.complete(served));
+    } catch (error) {
+      await machine.run(move.giveUp());
+      // It is where it was, if its directory still takes anything.
+      if (shelf.log === null) await this.open(shelf);
+      throw error;
     }
   }
 
@@ -422,6 +455,8 @@ function keyed(key: number): { key: Buffer; value: Buffer } {
 
 function isRefusal(error: unknown): boolean {
   if (error instanceof DiskError || error instanceof DirectoryError) return true;
+  // What was to be copied has failed.
+  if (error instanceof CopyAbortedError) return true;
   return (
     error instanceof KafkaError &&
     // The last ones: a batch before was refused, or a transaction's end.
