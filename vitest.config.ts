@@ -62,7 +62,6 @@ export default defineConfig({
         test: {
           name: "kill",
           include: ["test/kill/**/*.test.ts"],
-          exclude: ["test/kill/files.test.ts"],
           globalSetup: [BUILD, "test/support/stock-clients.ts"],
           testTimeout: 900_000,
           hookTimeout: 900_000,
@@ -71,25 +70,10 @@ export default defineConfig({
       },
       {
         test: {
-          name: "moves",
-          include: [
-            "test/compat/{kafka-directories,compaction}.test.ts",
-            "test/kill/files.test.ts",
-          ],
-          globalSetup: [BUILD, "test/support/stock-clients.ts"],
-          testTimeout: 600_000,
-          hookTimeout: 900_000,
-          fileParallelism: false,
-        },
-      },
-      {
-        test: {
           name: "compat",
           include: ["test/compat/**/*.test.ts"],
-          // On their own until they pass: npm run test:moves.
-          exclude: ["test/compat/{kafka-directories,compaction}.test.ts"],
           globalSetup: [BUILD, "test/support/stock-clients.ts"],
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 900_000,
           fileParallelism: false,
         },

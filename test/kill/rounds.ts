@@ -1,3 +1,4 @@
+import type { Admin } from "kafkajs";
 import { BrokerProcess, type BrokerOptions } from "../support/broker-process.ts";
 import { kafkaClient } from "../support/kafkajs-log.ts";
 import { spawnPython } from "../support/python.ts";
@@ -181,12 +182,13 @@ class LogStarts {
 
   /** Deletes the older half; the answer, if one comes, is a promise. Never rejects. */
   async deleteHalf(): Promise<void> {
-    const { low, high } = await this.#offsets();
-    const offset = Math.floor((low + high) / 2);
-    this.#greatestAsked = Math.max(this.#greatestAsked, offset);
     const admin = kafkaClient(this.#bootstrap).admin({ retry: { retries: 0 } });
     try {
       await admin.connect();
+      // With the same admin: it deletes only from partitions whose leader it knows.
+      const { low, high } = await offsetsOf(admin);
+      const offset = Math.floor((low + high) / 2);
+      this.#greatestAsked = Math.max(this.#greatestAsked, offset);
       await admin.deleteTopicRecords({
         topic: PLAIN,
         partitions: [{ partition: 0, offset: String(offset) }],
@@ -214,8 +216,13 @@ class LogStarts {
   async #offsets(): Promise<{ low: number; high: number }> {
     const admin = kafkaClient(this.#bootstrap).admin();
     await admin.connect();
-    const [partition] = await admin.fetchTopicOffsets(PLAIN);
+    const offsets = await offsetsOf(admin);
     await admin.disconnect();
-    return { low: Number(partition!.low), high: Number(partition!.high) };
+    return offsets;
   }
+}
+
+async function offsetsOf(admin: Admin): Promise<{ low: number; high: number }> {
+  const [partition] = await admin.fetchTopicOffsets(PLAIN);
+  return { low: Number(partition!.low), high: Number(partition!.high) };
 }
