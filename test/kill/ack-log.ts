@@ -4,19 +4,30 @@ import { type ChildProcessWithoutNullStreams } from "node:child_process";
 /** An ack that we got to see later than this is passed over: the kill would come too late after it. */
 const FRESH_MS = 25;
 
+/** What a producer has sent in all. */
+export interface ProducerEnd {
+  readonly sent: number;
+  readonly failed: number;
+  /** It broke down, and did not say: librdkafka does when a log has forgotten what it acknowledged. */
+  readonly isCrashed: boolean;
+}
+
 /** What producer.py printed: the offset of each value that was acknowledged. */
 export class AckLog {
   /** By value. */
   readonly offsets = new Map<number, number>();
-  readonly finished: Promise<{ sent: number; failed: number }>;
+  readonly finished: Promise<ProducerEnd>;
   #wanted: { readonly count: number; readonly act: (ageMs: () => number) => void } | null = null;
 
-  constructor({ stdout }: ChildProcessWithoutNullStreams) {
+  constructor(producer: ChildProcessWithoutNullStreams) {
     this.finished = new Promise((resolve) => {
-      createInterface({ input: stdout }).on("line", (line) => {
+      createInterface({ input: producer.stdout }).on("line", (line) => {
         const done = /^done (\d+) (\d+)$/.exec(line);
-        if (done !== null) resolve({ sent: Number(done[1]), failed: Number(done[2]) });
-        else this.#acked(line);
+        if (done === null) this.#acked(line);
+        else resolve({ sent: Number(done[1]), failed: Number(done[2]), isCrashed: false });
+      });
+      producer.on("close", () => {
+        resolve({ sent: this.count, failed: 0, isCrashed: true });
       });
     });
   }

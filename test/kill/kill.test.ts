@@ -33,6 +33,7 @@ function expectNothingLost(report: KillReport, plan: KillPlan): void {
   expect(plain.acked).toBeGreaterThanOrEqual(report.rounds * plan.ackedPerRound);
   expect(report.rounds).toBe(plan.rounds);
   // All of it was at work, and nothing that it removed came back.
+  expect(report.crashedProducers).toBe(0);
   expect(deletions.undone).toEqual([]);
   expect(deletions.unasked).toBe(0);
   expect(deletions.byRetention).toBeGreaterThan(0);

@@ -20,6 +20,7 @@ export interface KillReport {
   readonly sent: number;
   /** Records whose sending a producer gave up (must be none: they retry for ever). */
   readonly failed: number;
+  readonly crashedProducers: number;
   readonly plain: TopicReport;
   readonly keyed: TopicReport;
   readonly deletions: {
@@ -111,6 +112,7 @@ export async function killRounds(options: BrokerOptions, plan: KillPlan): Promis
       lateRounds: ackToKillMs.filter((ageMs) => ageMs >= CLOSE_MS).length,
       sent: ends[0].sent + ends[1].sent,
       failed: ends[0].failed + ends[1].failed,
+      crashedProducers: ends.filter(({ isCrashed }) => isCrashed).length,
       plain: auditPlain(plainAcks.offsets, found, low),
       keyed: auditKeyed(keyedAcks.offsets, await readLog(bootstrap, KEYED), writtenAs),
       deletions: starts.report(found.length),
