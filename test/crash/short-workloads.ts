@@ -232,7 +232,7 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     name: "short-delete-topic",
     kind: "short",
     setup: setupOf({}),
-    prepare: prepared(5),
+    prepare: prepared(1),
     script: after(async (world, id) => {
       await world.delete(id);
     }),
