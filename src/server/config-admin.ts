@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { TimeSlice } from "../base/time-slice.ts";
 import { errorCode } from "../protocol/errors.ts";
 import type {
   DescribeConfigsRequest,
@@ -54,9 +55,6 @@ type Prepared =
 /** The request names no time; Kafka's forwarding waits as long. */
 const TIMEOUT_MS = 60_000;
 
-/** How long the event loop is kept at a time (design.md, section 2). */
-const SLICE_MS = 5;
-
 const PERSISTENT_RESOURCES: ReadonlySet<number> = new Set([
   TOPIC_RESOURCE,
   BROKER_RESOURCE,
@@ -87,12 +85,10 @@ export class ConfigAdmin {
     });
     const refuse = refusals(request.resources);
     const results = [];
-    let sliceStartMs = clock.nowMs();
+    const slice = new TimeSlice(clock);
     for (const [index, resource] of request.resources.entries()) {
       results.push(refuse(resource, index) ?? describeConfigs(state, resource, request));
-      if (clock.nowMs() - sliceStartMs < SLICE_MS) continue;
-      await new Promise<void>((resolve) => clock.afterPoll(resolve));
-      sliceStartMs = clock.nowMs();
+      if (slice.isOver) await slice.next();
     }
     return results;
   }
@@ -127,10 +123,10 @@ export class ConfigAdmin {
       const item = prepared[index];
       return item?.kind === "passed" ? [{ resourceType, resourceName, change: item.change }] : [];
     });
-    const errors = await this.#commit(passed, validateOnly);
+    const errors = (await this.#commit(passed, validateOnly)).values();
     return resources.map(({ resourceType, resourceName }, index) => {
       const item = prepared[index];
-      const error = item?.kind === "answered" ? item.error : (errors.shift() ?? null);
+      const error = item?.kind === "answered" ? item.error : (errors.next().value ?? null);
       return {
         ...{ resourceType, resourceName },
         errorCode: error === null ? 0 : errorCode(error.name),
@@ -244,8 +240,10 @@ function keyOf({ resourceType, resourceName }: LegacyResource | IncrementalResou
 function repeatedResources(
   resources: readonly (LegacyResource | IncrementalResource)[],
 ): ReadonlySet<string> {
-  const keys = resources.map(keyOf);
-  return new Set(keys.filter((key, index) => keys.indexOf(key) !== index));
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const key of resources.map(keyOf)) (seen.has(key) ? repeated : seen).add(key);
+  return repeated;
 }
 
 function commonProblem({ configs }: LegacyResource | IncrementalResource): Prepared | null {

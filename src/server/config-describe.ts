@@ -89,10 +89,8 @@ export function describeConfigs(
   const { resourceType, resourceName, configurationKeys } = resource;
   const answer = entriesOf(state, resourceType, resourceName);
   if (answer.kind === "refused") return refusedResult(resource, answer);
-  const isWanted = ({ name }: Entry): boolean =>
-    configurationKeys === null ||
-    configurationKeys.length === 0 ||
-    configurationKeys.includes(name);
+  const wanted = new Set(configurationKeys);
+  const isWanted = ({ name }: Entry): boolean => wanted.size === 0 || wanted.has(name);
   return {
     ...{ resourceType, resourceName },
     errorCode: 0,

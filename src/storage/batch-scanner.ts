@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import type { DiskFile } from "../base/disk.ts";
+import { TimeSlice } from "../base/time-slice.ts";
 import {
   BATCH_OVERHEAD,
   batchBaseOffset,
@@ -17,8 +18,7 @@ import { BatchSource, CHUNK_BYTES } from "./batch-source.ts";
 
 /** How far indexes can reach. */
 const MAX_RELATIVE_OFFSET = 0x7fffffff;
-/** Long work runs in slices (design.md, section 2); the clock is looked at once in so many batches. */
-const SLICE_MS = 5;
+/** The clock is looked at once in so many batches. */
 const BATCHES_PER_LOOK = 64;
 
 export interface ScanOptions {
@@ -202,25 +202,22 @@ function batchFit(bytes: Buffer, at: number, restBytes: number): Fit {
   return isWhole ? { kind: "whole", sizeBytes } : { kind: "more", neededBytes: sizeBytes };
 }
 
-/** Measures how long we have kept the event loop. */
+/** A time slice for work of which a batch is so small a part that looking at the clock would show. */
 export class Slices {
-  readonly #clock: Clock;
-  #startMs: number;
+  readonly #slice: TimeSlice;
   #batchCount = 0;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#startMs = clock.nowMs();
+    this.#slice = new TimeSlice(clock);
   }
 
+  /** To be asked once a batch. */
   isOver(): boolean {
     this.#batchCount += 1;
-    if (this.#batchCount % BATCHES_PER_LOOK !== 0) return false;
-    return this.#clock.nowMs() - this.#startMs >= SLICE_MS;
+    return this.#batchCount % BATCHES_PER_LOOK === 0 && this.#slice.isOver;
   }
 
-  async next(): Promise<void> {
-    await new Promise<void>((resolve) => this.#clock.afterPoll(resolve));
-    this.#startMs = this.#clock.nowMs();
+  next(): Promise<void> {
+    return this.#slice.next();
   }
 }

@@ -1,7 +1,5 @@
 import type { Clock, Timer } from "../base/clock.ts";
-
-/** How long the event loop is kept at a time (design.md, section 2). */
-const SLICE_MS = 5;
+import { TimeSlice } from "../base/time-slice.ts";
 
 /** What ends a cleaning from outside: its log was truncated, deleted or has failed, or the node stops. */
 export class CleaningAbortedError extends Error {
@@ -12,7 +10,7 @@ export class CleaningAbortedError extends Error {
 export class CleaningPace {
   readonly #clock: Clock;
   readonly #options: { readonly maxBytesPerSecond: number };
-  #sliceStartMs: number;
+  #slice: TimeSlice;
   /** When the bytes that were taken so far are paid for. */
   #paidAtMs = 0;
   #waiting: { readonly timer: Timer; readonly resolve: () => void } | null = null;
@@ -22,7 +20,7 @@ export class CleaningPace {
   constructor(clock: Clock, options: { readonly maxBytesPerSecond: number }) {
     this.#clock = clock;
     this.#options = options;
-    this.#sliceStartMs = clock.nowMs();
+    this.#slice = new TimeSlice(clock);
   }
 
   get isStopped(): boolean {
@@ -40,9 +38,7 @@ export class CleaningPace {
   /** To be called often; gives the loop a turn once a slice is over. Throws CleaningAbortedError. */
   async breathe(): Promise<void> {
     if (this.#isStopped) throw new CleaningAbortedError("the cleaner stops");
-    if (this.#clock.nowMs() - this.#sliceStartMs < SLICE_MS) return;
-    await new Promise<void>((resolve) => this.#clock.afterPoll(resolve));
-    this.#sliceStartMs = this.#clock.nowMs();
+    if (this.#slice.isOver) await this.#slice.next();
   }
 
   /** So many bytes were read or written; waits until that is within the limit. */
@@ -52,7 +48,7 @@ export class CleaningPace {
     const nowMs = this.#clock.nowMs();
     this.#paidAtMs = Math.max(this.#paidAtMs, nowMs) + (byteCount * 1000) / maxBytesPerSecond;
     await this.wait(this.#paidAtMs - nowMs);
-    this.#sliceStartMs = this.#clock.nowMs();
+    this.#slice = new TimeSlice(this.#clock);
   }
 
   /** Resolves after so long, or when the cleaner stops. One waits at a time. */

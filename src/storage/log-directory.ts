@@ -188,12 +188,14 @@ export class LogDirectory {
     this.#cleanShutdown = await takeCleanShutdown(disk, this.path);
     if (this.#cleanShutdown !== null) await this.sync.sync();
     const names = await disk.list(this.path);
-    const futureNames = names.filter((name) => parseFutureDirectoryName(name) !== null);
-    for (const name of futureNames) {
-      const id = must(parseFutureDirectoryName(name), "filtered above");
+    const toRemove = names.filter(isMarkedForDeletion);
+    for (const name of names) {
+      const id = parseFutureDirectoryName(name);
+      if (id === null) continue;
       this.futures.push({ ...id, topicId: await this.#readTopicId(name) });
+      toRemove.push(name);
     }
-    this.#namesToRemove = [...names.filter(isMarkedForDeletion), ...futureNames];
+    this.#namesToRemove = toRemove;
     await Promise.all(
       names.map(async (name) => {
         const id = parsePartitionDirectoryName(name);

@@ -2,6 +2,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Offload } from "../../base/offload.ts";
 import { type Random, randomHyphenatedUuid } from "../../base/random.ts";
+import { TimeSlice } from "../../base/time-slice.ts";
 import { errorCode, type ErrorName } from "../../protocol/errors.ts";
 import type { JoinGroupRequest, JoinGroupResponse } from "../../protocol/messages/11-join-group.ts";
 import type { HeartbeatRequest, HeartbeatResponse } from "../../protocol/messages/12-heartbeat.ts";
@@ -33,7 +34,6 @@ import { type GroupOptions, joinError, syncError } from "./group-turn.ts";
 import { findOffsets } from "./offsets.ts";
 import { CoordinatorRuntime } from "./runtime.ts";
 import type { ShardOptions } from "./shard.ts";
-import { TimeSlice } from "./time-slice.ts";
 
 export const GROUP_METADATA_TOPIC = "__consumer_offsets";
 

@@ -1,15 +1,9 @@
-import { errorCode, type ErrorName, KafkaError } from "../../protocol/errors.ts";
-import {
-  type ClassicGroup,
-  isEmptyGroup,
-  isSubscribedTo,
-  usesConsumerProtocol,
-} from "./classic-group.ts";
+import { errorCode, KafkaError } from "../../protocol/errors.ts";
+import { isEmptyGroup, isSubscribedTo, usesConsumerProtocol } from "./classic-group.ts";
 import type { DeleteGroupCommand, DeleteOffsetsCommand } from "./group-commands.ts";
-import type { GroupRecord } from "./group-records.ts";
 import type { GroupsState } from "./group-state.ts";
 import { type GroupTurn, timerKey } from "./group-turn.ts";
-import { replayGroupRecord } from "./replay.ts";
+import { writeGroupRecord } from "./replay.ts";
 import { Slice } from "./slice.ts";
 
 /** What one batch of a deletion writes: some thousand offsets, and half of the largest batch by default. */
@@ -46,21 +40,21 @@ export function deleteOffsets(
   turn: GroupTurn,
 ): void {
   const group = state.groups.get(groupId);
-  const error = group === undefined ? "GROUP_ID_NOT_FOUND" : offsetDeletionError(group);
-  if (group === undefined || error !== null) throw new KafkaError(error ?? "GROUP_ID_NOT_FOUND");
+  if (group === undefined) throw new KafkaError("GROUP_ID_NOT_FOUND");
+  // Which topics the members of other protocols read cannot be known.
+  if (!isEmptyGroup(group) && !usesConsumerProtocol(group)) throw new KafkaError("NON_EMPTY_GROUP");
   const codes = partitions.map(({ topic, partitionIndex }) => {
     if (isSubscribedTo(group, topic)) return errorCode("GROUP_SUBSCRIBED_TO_TOPIC");
     if (state.offset(groupId, topic, partitionIndex) !== undefined) {
-      const record: GroupRecord = { kind: "offset", groupId, topic, partitionIndex, value: null };
-      turn.records.push(record);
-      replayGroupRecord(state, record);
+      writeGroupRecord(state, turn, {
+        kind: "offset",
+        groupId,
+        topic,
+        partitionIndex,
+        value: null,
+      });
     }
     return errorCode("NONE");
   });
   turn.reply(codes);
-}
-
-/** Which topics the members of other protocols read cannot be known. */
-function offsetDeletionError(group: ClassicGroup): ErrorName | null {
-  return isEmptyGroup(group) || usesConsumerProtocol(group) ? null : "NON_EMPTY_GROUP";
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Offload } from "../../base/offload.ts";
+import { TimeSlice } from "../../base/time-slice.ts";
 import { KafkaError } from "../../protocol/errors.ts";
 import {
   batchBaseOffset,
@@ -13,7 +14,6 @@ import {
 import { readBatchRecords } from "../../protocol/records/record.ts";
 import type { CoordinatorLog } from "./coordinator-log.ts";
 import type { KeyValue } from "./core.ts";
-import { TimeSlice } from "./time-slice.ts";
 
 /** Bytes of one read of the log while loading (Kafka's offsets.load.buffer.size is 5 MiB). */
 const READ_BYTES = 1024 * 1024;

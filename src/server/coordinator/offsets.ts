@@ -11,7 +11,7 @@ import type {
 import type { CommittedOffset, GroupRecord } from "./group-records.ts";
 import type { GroupsState } from "./group-state.ts";
 import type { GroupTurn } from "./group-turn.ts";
-import { replayGroupRecord } from "./replay.ts";
+import { writeGroupRecord } from "./replay.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
 
@@ -32,9 +32,7 @@ export function commitOffsets(state: GroupsState, command: CommitCommand, turn: 
     if (offset.metadata.length > turn.options.offsetMetadataMaxBytes) {
       return errorCode("OFFSET_METADATA_TOO_LARGE");
     }
-    const record = recordOf(command, offset, turn.nowMs);
-    turn.records.push(record);
-    replayGroupRecord(state, record);
+    writeGroupRecord(state, turn, recordOf(command, offset, turn.nowMs));
     return errorCode("NONE");
   });
   turn.reply(codes);

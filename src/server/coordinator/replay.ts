@@ -5,6 +5,16 @@ import type { GroupRecord } from "./group-records.ts";
 import type { GroupsState } from "./group-state.ts";
 import { computeSubscribedTopics } from "./rebalance.ts";
 
+/** What a command writes, and what holds for it and those after it at once. */
+export function writeGroupRecord(
+  state: GroupsState,
+  turn: { readonly records: GroupRecord[] },
+  record: GroupRecord,
+): void {
+  turn.records.push(record);
+  replayGroupRecord(state, record);
+}
+
 /** Applies a record: the durable part of the state is a function of the log alone (G3). */
 export function replayGroupRecord(state: GroupsState, record: GroupRecord): void {
   const { groupId } = record;

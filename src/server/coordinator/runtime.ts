@@ -2,11 +2,11 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Offload } from "../../base/offload.ts";
 import { TimerQueue } from "../../base/timer-queue.ts";
+import { TimeSlice } from "../../base/time-slice.ts";
 import { KafkaError } from "../../protocol/errors.ts";
 import type { CoordinatorLog } from "./coordinator-log.ts";
 import type { CoordinatorCore } from "./core.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
-import { TimeSlice } from "./time-slice.ts";
 
 export interface RuntimeDependencies {
   readonly clock: Clock;

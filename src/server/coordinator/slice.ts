@@ -1,7 +1,7 @@
 import type { GroupRecord } from "./group-records.ts";
 import type { GroupsState } from "./group-state.ts";
 import type { GroupTurn } from "./group-turn.ts";
-import { replayGroupRecord } from "./replay.ts";
+import { writeGroupRecord } from "./replay.ts";
 
 /** One command looks at this many offsets at most, and writes about this many bytes: then the next. */
 const SLICE_OFFSETS = 10_000;
@@ -53,7 +53,6 @@ export class Slice {
 
   write(record: GroupRecord): void {
     this.#bytes += TOMBSTONE_BYTES + 3 * record.groupId.length;
-    this.#turn.records.push(record);
-    replayGroupRecord(this.#state, record);
+    writeGroupRecord(this.#state, this.#turn, record);
   }
 }

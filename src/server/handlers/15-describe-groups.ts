@@ -4,12 +4,10 @@ import type { DescribeGroupsResponse } from "../../protocol/messages/15-describe
 import type { GroupAnswer, GroupCoordinator } from "../coordinator/group-coordinator.ts";
 import type { GroupDescription } from "../coordinator/group-listing.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
+import { ALL_GROUP_OPERATIONS, NOT_ASKED } from "../authorized-operations.ts";
 
 type Described = DescribeGroupsResponse["groups"][number];
 
-const NOT_ASKED = -(2 ** 31);
-/** Without an authorizer all that a group knows: read, delete, describe, and configs. */
-const ALL_GROUP_OPERATIONS = 0b1101_0100_1000;
 /** Kafka's word for a group that is not there. */
 const DEAD = "Dead";
 

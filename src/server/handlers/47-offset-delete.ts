@@ -26,13 +26,13 @@ export function offsetDeleteHandler(deps: {
     if (answer.error !== null) {
       return { throttleTimeMs: 0, errorCode: errorCode(answer.error), topics: [] };
     }
-    const codes = [...answer.value];
+    const codes = answer.value.values();
     const unknown = errorCode("UNKNOWN_TOPIC_OR_PARTITION");
     const answered = plan.map((partitions, index) => ({
       name: topics[index]?.name ?? "",
       partitions: partitions.map(({ partitionIndex, isKnown }) => ({
         partitionIndex,
-        errorCode: isKnown ? (codes.shift() ?? unknown) : unknown,
+        errorCode: isKnown ? (codes.next().value ?? unknown) : unknown,
       })),
     }));
     return { throttleTimeMs: 0, errorCode: 0, topics: answered };

@@ -57,8 +57,9 @@ function combined(
   operation: "APPEND" | "SUBTRACT",
   values: readonly string[],
 ): readonly string[] {
-  if (operation === "SUBTRACT") return items.filter((item) => !values.includes(item));
-  return [...items, ...values.filter((value) => !items.includes(value))];
+  const [known, others] = [new Set(items), new Set(values)];
+  if (operation === "SUBTRACT") return items.filter((item) => !others.has(item));
+  return [...items, ...values.filter((value) => !known.has(value))];
 }
 
 function partsOf(text: string): readonly string[] {

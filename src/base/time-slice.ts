@@ -1,14 +1,16 @@
-import type { Clock } from "../../base/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Longest that long work holds the event loop (design.md, section 2). */
 const SLICE_MS = 5;
 
+type SliceClock = Pick<Clock, "nowMs" | "afterPoll">;
+
 /** The time that long work has at once: `if (slice.isOver) await slice.next()` lets others have their turn. */
 export class TimeSlice {
-  readonly #clock: Clock;
+  readonly #clock: SliceClock;
   #startMs: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: SliceClock) {
     this.#clock = clock;
     this.#startMs = clock.nowMs();
   }
