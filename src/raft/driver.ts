@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
+import { TimeSlice } from "../base/time-slice.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { batchNextOffset } from "../protocol/records/batch.ts";
 import { buildBatch } from "../protocol/records/batch-builder.ts";
@@ -46,8 +47,6 @@ interface Uncommitted {
 const MAX_UNCOMMITTED = 10_000;
 /** What one slice of the replay reads: some hundred records, about a millisecond. */
 const REPLAY_SLICE_BYTES = 64 * 1024;
-/** Longest time that the replay holds the event loop (design.md, section 2). */
-const MAX_SLICE_MS = 5;
 
 /**
  * The metadata quorum of one node: it elects itself at start and commits what its own disk has synced.
@@ -113,6 +112,8 @@ export class RaftDriver implements RaftClient {
     const opened = await openMetadataLog(dependencies, options.logDirectory, onDiskFailure);
     const { log, directory } = opened;
     try {
+      // What is kept beside the log is promised before anything is appended to it (K6).
+      await disk.syncDir(options.logDirectory);
       const state = await readQuorumState(disk, directory);
       checkOwnership(state, options, directory);
       if (state === null && log.logEndOffset > 0) {
@@ -232,7 +233,7 @@ export class RaftDriver implements RaftClient {
   /** Gives the listener what the log holds from the offset to the high watermark, in slices. */
   async #deliver(listener: RaftListener, startOffset: number): Promise<number> {
     let offset = startOffset;
-    let sliceStartMs = this.#clock.nowMs();
+    const timeSlice = new TimeSlice(this.#clock);
     while (offset < this.#highWatermark) {
       const slice = await this.#log.read({
         offset,
@@ -243,9 +244,7 @@ export class RaftDriver implements RaftClient {
       assert(slice.nextOffset > offset, "a read below the high watermark brings a batch");
       listener.onCommitted(readCommittedBatches(slice.records));
       offset = slice.nextOffset;
-      if (this.#clock.nowMs() - sliceStartMs < MAX_SLICE_MS) continue;
-      await new Promise<void>((resolve) => this.#clock.afterPoll(resolve));
-      sliceStartMs = this.#clock.nowMs();
+      if (timeSlice.isOver) await timeSlice.next();
     }
     return offset;
   }

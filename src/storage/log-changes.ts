@@ -246,11 +246,7 @@ export class LogChanges {
     };
     const recovered =
       (await recoverLog(this.#dependencies, options)) ??
-      (await createLog(
-        this.#dependencies,
-        { ...options, logStartOffset: endOffset },
-        this.#dependencies.parentSync,
-      ));
+      (await createLog(this.#dependencies, { ...options, logStartOffset: endOffset }));
     const { isDirectoryDurable } = old;
     const state = this.#log.newState(recovered, { logStartOffset, isDirectoryDurable });
     try {

@@ -5,7 +5,7 @@ import { type Random, randomBelow } from "../base/random.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { batchLastOffset, batchMaxTimestamp } from "../protocol/records/batch.ts";
-import { replaceFile } from "./atomic-file.ts";
+import { replaceFile, writeUnsynced } from "./atomic-file.ts";
 import { encodeEpochCheckpoint } from "./checkpoint.ts";
 import type { DirectorySync } from "./directory-sync.ts";
 import { EPOCH_CHECKPOINT, offsetFileName, PARTITION_METADATA } from "./file-names.ts";
@@ -32,7 +32,7 @@ export interface LogStateOptions {
   readonly topicId: Uuid | undefined;
   readonly config: LogConfig;
   readonly logStartOffset: number;
-  /** Whether the directory and its partition.metadata are known to be durable. */
+  /** Whether the directory and its partition.metadata, if they were there, are known to be durable. */
   readonly isDirectoryDurable: boolean;
 }
 
@@ -65,7 +65,7 @@ export class LogState {
     this.#directory = options.directory;
     this.#topicId = options.topicId;
     this.#config = options.config;
-    this.#isDirectoryDurable = options.isDirectoryDurable;
+    this.#isDirectoryDurable = options.isDirectoryDurable && recovered.segments.length > 0;
     this.epochs = recovered.epochs;
     this.producers = recovered.producers;
     this.logEndOffset = recovered.logEndOffset;
@@ -89,7 +89,7 @@ export class LogState {
         segment: this.segments.active,
         endOffset: recovered.logEndOffset,
         flushedEndOffset: recovered.flushedEndOffset,
-        hasNewNames: !options.isDirectoryDurable,
+        hasNewNames: !this.#isDirectoryDurable,
         config: options.config,
       },
     );
@@ -153,12 +153,8 @@ export class LogState {
     // Not synced: if a power cut after the stop damages it, the next start scans more, no harm done.
     if (this.#snapshotOffset === this.logEndOffset) return;
     const path = `${this.#directory}/${offsetFileName(this.logEndOffset, ".snapshot")}`;
-    const file = await this.#dependencies.disk.open(path, { create: true, truncate: true });
-    try {
-      await file.writev([encodeProducerSnapshot(this.producers.snapshot())], 0);
-    } finally {
-      await file.close();
-    }
+    const content = encodeProducerSnapshot(this.producers.snapshot());
+    await writeUnsynced(this.#dependencies.disk, path, content);
   }
 
   /** Finds out the sizes of segments that were not scanned. Throws DiskError. */
@@ -204,22 +200,25 @@ export class LogState {
       this.epochs.markWritten();
       await replaceFile(this.#dependencies.disk, `${this.#directory}/${EPOCH_CHECKPOINT}`, content);
     }
-    if (!this.#isDirectoryDurable && this.#topicId !== undefined) {
-      const file = await this.#dependencies.disk.open(`${this.#directory}/${PARTITION_METADATA}`);
-      try {
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-    }
     return isDirty;
   }
 
+  /** A directory that cannot say whose it is would be taken for a stray, with all that is in it. */
   async #syncNames(): Promise<void> {
     const { disk, parentSync } = this.#dependencies;
+    if (!this.#isDirectoryDurable && this.#topicId !== undefined) await this.#syncMetadata();
     const own = disk.syncDir(this.#directory);
     await (this.#isDirectoryDurable ? own : Promise.all([own, parentSync.sync()]));
     this.#isDirectoryDurable = true;
+  }
+
+  async #syncMetadata(): Promise<void> {
+    const file = await this.#dependencies.disk.open(`${this.#directory}/${PARTITION_METADATA}`);
+    try {
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
   }
 }
 

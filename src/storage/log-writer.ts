@@ -238,8 +238,9 @@ export class LogWriter {
   }
 
   async #createSegment(segment: Segment): Promise<void> {
-    // Names become durable in any order, and a log must not begin in its middle after a power cut.
-    if (this.#unnamed.size > 0) await this.#nameAll();
+    // Names become durable in any order: a log must not begin in its middle after a power cut, nor lie
+    // in a directory that is not known to be its own.
+    if (this.#hasNewNames || this.#unnamed.size > 0) await this.#nameAll();
     if (this.#hasEnded()) return;
     await segment.create();
     this.#hasNewNames = true;
@@ -250,6 +251,7 @@ export class LogWriter {
 
   async #nameAll(): Promise<void> {
     const unnamed = [...this.#unnamed];
+    this.#hasNewNames = false;
     await this.#dependencies.syncNames();
     for (const segment of unnamed) this.#unnamed.delete(segment);
   }

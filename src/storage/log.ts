@@ -91,7 +91,7 @@ export class Log {
     this.#changes = this.#changesOf();
     this.#state = this.#newState(recovered, {
       logStartOffset: options.logStartOffset ?? 0,
-      isDirectoryDurable: options.isClean === true || recovered.isNew,
+      isDirectoryDurable: options.isClean === true,
     });
   }
 
@@ -109,7 +109,7 @@ export class Log {
     const parentSync = dependencies.parentSync ?? new DirectorySync(disk, parentPath);
     const recovered =
       (await recoverLog(segmentDependencies, options)) ??
-      (await createLog(segmentDependencies, options, parentSync));
+      (await createLog(segmentDependencies, options));
     const log = new Log(dependencies, segmentDependencies, parentSync, options, recovered);
     await log.#state.measure();
     if (recovered.flushedEndOffset < recovered.logEndOffset) await log.flush();

@@ -36,9 +36,7 @@ import { loadTxnIndex } from "./segment-transactions.ts";
 
 /** What a log begins its life with. */
 export interface RecoveredLog {
-  /** Whether the directory was made just now. */
-  readonly isNew: boolean;
-  /** Ascending; the last one is active. Empty when nothing was ever written. */
+  /** Ascending; the last one is active. Empty when the directory was made just now. */
   readonly segments: Segment[];
   readonly epochs: LeaderEpochs;
   readonly producers: ProducerState;
@@ -129,7 +127,6 @@ class Recovery {
       flushedBytes: end.sizeBytes,
     });
     return {
-      isNew: false,
       segments: [...this.#inactiveSegments(this.#files.segmentBases.length - 1), active],
       epochs,
       producers: producers.state,
@@ -202,7 +199,6 @@ class Recovery {
     await this.#cut(cut, logEndOffset);
     if (epochs.entries.length > 0) epochs.markDirty();
     return {
-      isNew: false,
       segments: await this.#reopen(firstIndex, segments, logEndOffset),
       epochs,
       producers: producers.state,

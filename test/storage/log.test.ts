@@ -236,8 +236,9 @@ describe("a new segment begins", () => {
 describe("flush", () => {
   test("a new partition's directory says durably whose it is before it takes batches", async () => {
     const { open, disk } = logWorld();
+    const log = await open({}, { topicId: "AAAAAAAAAAAAAAAAAAAAAQ" as never });
     const release = disk.hold("syncDir", "/data");
-    const opening = open({}, { topicId: "AAAAAAAAAAAAAAAAAAAAAQ" as never });
+    log.append(batchOf(1), CLIENT);
     await settle();
     const kinds = ["writev", "datasync", "syncDir"];
     const calls = disk.calls.filter(({ operation }) => kinds.includes(operation));
@@ -247,15 +248,21 @@ describe("flush", () => {
       `syncDir ${DIRECTORY}`,
       "syncDir /data",
     ]);
+    expect(log.writtenEndOffset).toBe(0);
     release();
-    await opening;
+    await settle();
+    expect(log.writtenEndOffset).toBe(1);
   });
 
   test("the name of the first segment and the epochs are durable with the first batch", async () => {
     const { open, disk } = logWorld();
     const log = await open({ flushMessages: 1 }, { topicId: "AAAAAAAAAAAAAAAAAAAAAQ" as never });
     log.append(batchOf(1), CLIENT);
-    const release = disk.hold("syncDir", DIRECTORY);
+    let release = disk.hold("syncDir", DIRECTORY);
+    await settle();
+    expect(log.writtenEndOffset).toBe(0);
+    release();
+    release = disk.hold("syncDir", DIRECTORY);
     await settle();
     expect(log.writtenEndOffset).toBe(1);
     expect(log.safeEndOffset).toBe(0);
