@@ -40,7 +40,7 @@ start_both() {
   start_holdfast ${flush:+--override log.flush.interval.messages=$flush} "$@"
   for one in kafka holdfast; do
     OUT=/dev/null measure $one bench-rdkafka.sh N=300000
-    OUT=/dev/null measure $one bench-produce-java.sh N=${flush:+5}0000
+    OUT=/dev/null measure $one bench-produce-java.sh N=$([ -n "$flush" ] && echo 50000 || echo 300000)
   done
 }
 

@@ -3,12 +3,25 @@
 import { readFileSync } from "node:fs";
 
 const PARAMETERS = [
-  ...["bench", "lib", "state", "connections", "how", "count", "producers", "gb", "gib", "size"],
+  ...[
+    "bench",
+    "lib",
+    "state",
+    "connections",
+    "partitions",
+    "how",
+    "count",
+    "producers",
+    "gb",
+    "gib",
+    "size",
+  ],
   ...["rate", "acks", "tuning", "flush"],
 ];
 const UNITS = {
   connections: (value) => `${value} connections`,
   count: (value) => `${value} partitions`,
+  partitions: (value) => `beside ${value} partitions`,
   rate: (value) => `${value}/s`,
   producers: (value) => `${value} producers`,
   gb: (value) => `${value} GB`,
@@ -22,6 +35,7 @@ const FIGURES = [
   ["idle_rss_mib", "idle MiB"],
   ["mb_s", "MB/s"],
   ["broker_cpu_s_per_gb", "broker CPU s/GB"],
+  ["broker_cpu_s", "broker CPU s", (row) => row.rate !== undefined],
   ["acks_s", "acks/s"],
   ["p50_ms", "p50 ms"],
   ["p99_ms", "p99 ms"],
@@ -63,9 +77,11 @@ console.log(
   "| what | figure | Holdfast (range) | Kafka (range) | ratio | runs |\n|---|---|---|---|---|---|",
 );
 for (const [name, group] of groups) {
-  for (const [key, title] of FIGURES) {
+  for (const [key, title, isWanted = () => true] of FIGURES) {
     const of = (label) =>
-      group.filter((row) => row.label === label && key in row).map((row) => row[key]);
+      group
+        .filter((row) => row.label === label && key in row && isWanted(row))
+        .map((row) => row[key]);
     const ours = of("holdfast");
     const theirs = of("kafka");
     if (ours.length === 0) continue;
