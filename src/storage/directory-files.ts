@@ -1,28 +1,19 @@
 import { type Disk, DiskError, isNotFound } from "../base/disk.ts";
 import { removeFile } from "./log-files.ts";
 
-/** Makes the directory and its missing parents, each durable before the next. Throws DiskError. */
-export async function makeDirectory(disk: Disk, path: string): Promise<void> {
-  const parent = parentOf(path);
-  try {
-    await disk.list(path);
-    return;
-  } catch (error) {
-    if (!isNotFound(error) || parent === path) throw error;
-  }
-  await makeDirectory(disk, parent);
-  await disk.mkdir(path);
-  await disk.syncDir(parent);
-}
+const FOREIGN_CODES: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EINVAL", "ENOTSUP"]);
 
-/** Makes the directory's own name durable. Throws DiskError. */
-export async function syncParent(disk: Disk, path: string): Promise<void> {
-  try {
-    await disk.syncDir(parentOf(path));
-  } catch (error) {
-    // One that may not be opened was not made by us.
-    const isForeign = error instanceof DiskError && ["EACCES", "EPERM"].includes(error.code);
-    if (!isForeign) throw error;
+/** Makes the names of a directory and of all that it lies in durable. Throws DiskError. */
+export async function syncParents(disk: Disk, path: string): Promise<void> {
+  let at = path;
+  for (let parent = parentOf(at); parent !== at; parent = parentOf(at)) {
+    try {
+      await disk.syncDir(parent);
+    } catch (error) {
+      // One that may not be opened, or that its file system does not sync, was not made by us.
+      if (!(error instanceof DiskError) || !FOREIGN_CODES.has(error.code)) throw error;
+    }
+    at = parent;
   }
 }
 

@@ -13,7 +13,7 @@ import {
 } from "./checkpoint.ts";
 import { type CleanShutdown, putCleanShutdown, takeCleanShutdown } from "./clean-shutdown.ts";
 import { asDirectoryError, DirectoryError } from "./directory-error.ts";
-import { makeDirectory, removeDirectory, syncParent } from "./directory-files.ts";
+import { removeDirectory, syncParents } from "./directory-files.ts";
 import { DirectorySync } from "./directory-sync.ts";
 import {
   isMarkedForDeletion,
@@ -113,7 +113,7 @@ export class LogDirectory {
     const { disk } = dependencies;
     let lock: DiskLock | null = null;
     try {
-      await makeDirectory(disk, path);
+      await disk.mkdir(path);
       lock = await disk.lock(path);
       const bytes = await readUnlessMissing(disk, `${path}/${META_PROPERTIES}`);
       const meta = bytes === null ? null : decodeMetaProperties(bytes);
@@ -173,9 +173,9 @@ export class LogDirectory {
     if (this.#meta !== null) return;
     const { disk, random, logger } = this.#dependencies;
     const meta = { nodeId, clusterId, directoryId: randomUuid(random) };
-    // Whoever made the directory may have died before its name was durable; once meta.properties is
-    // there, nobody looks again.
-    await syncParent(disk, this.path);
+    // Whoever made the directory, or one that it lies in, may have died before the name was durable;
+    // once meta.properties is there, nobody looks again.
+    await syncParents(disk, this.path);
     await replaceFile(disk, `${this.path}/${META_PROPERTIES}`, encodeMetaProperties(meta));
     await this.sync.sync();
     this.#meta = meta;
@@ -186,7 +186,9 @@ export class LogDirectory {
   async load(limiter: Limiter): Promise<void> {
     const { disk } = this.#dependencies;
     this.#cleanShutdown = await takeCleanShutdown(disk, this.path);
-    if (this.#cleanShutdown !== null) await this.sync.sync();
+    // That mark's removal, and the name of meta.properties: who made it may have died before it was
+    // durable, and a power cut must not leave logs without it.
+    await this.sync.sync();
     const names = await disk.list(this.path);
     const toRemove = names.filter(isMarkedForDeletion);
     for (const name of names) {

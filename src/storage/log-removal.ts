@@ -58,6 +58,7 @@ export class LogRemoval {
         "removing the log that a move to another directory has left",
       );
       await this.remove(directory, key);
+      await health.guard(directory, () => directory.dropStaleEntries());
       return;
     }
     const movedTo = await this.#moveAside(directory, key, "stray");

@@ -19,8 +19,8 @@ export async function repairPartitionMetadata(
   const path = `${directory}/${PARTITION_METADATA}`;
   const bytes = await readUnlessMissing(disk, path);
   if (bytes === null || !isDamagedMetadataOf(topicId, bytes)) return false;
+  // No sync of the name: a power cut that brings the old file back has it put right again.
   await replaceFile(disk, path, encodePartitionMetadata(topicId));
-  await disk.syncDir(directory);
   logger.error({ file: path, topicId }, "a bit of the topic's id was flipped: put right");
   return true;
 }
