@@ -1,3 +1,6 @@
+/** Told that bytes have left; or, with an error, that they never will. */
+export type OnSent = (error?: Error | null) => void;
+
 /** One accepted or opened TCP connection. Exactly one of its owner's listeners may be set, once. */
 export interface Connection {
   readonly remoteAddress: string;
@@ -5,14 +8,16 @@ export interface Connection {
   /** Address and port that the peer reached. */
   readonly localAddress: string;
   readonly localPort: number;
+  /** Bytes that were written and wait in our queue: the peer's system has not taken them yet. */
+  readonly queuedBytes: number;
   /** Sets who is told what happens here; called synchronously when the connection is handed over. */
   listen(listener: ConnectionListener): void;
   /**
    * Queues the buffers in order, without copying. False: above the high-water mark, wait for `onDrain`.
-   * `onSent` is called once, when they are not looked at any more: they have left, or the connection
-   * has closed. Until then they must not change.
+   * `onSent` is called once, when they are not looked at any more: they have left, or, with an error, the
+   * connection closes. Until then they must not change.
    */
-  write(buffers: readonly Uint8Array[], onSent?: () => void): boolean;
+  write(buffers: readonly Uint8Array[], onSent?: OnSent): boolean;
   /** Stops reading: `onData` is not called until `resume` (a chunk already read may still come). */
   pause(): void;
   resume(): void;

@@ -79,10 +79,13 @@ export interface FetchDependencies {
   readonly clock: { nowMs(): number };
   readonly deadlines: Deadlines;
   /** What is read for the answer counts here until the answer is handed over. */
-  readonly memory: Pick<MemoryBudget, "roomBytes" | "take" | "release" | "whenRoom">;
+  readonly memory: Pick<MemoryBudget, "shareBytes" | "take" | "release" | "whenRoom" | "forget">;
   /** The partition, or why it is not served here. */
   find(target: FetchTarget): Partition | ErrorName;
 }
+
+/** While a batch is read of which only a bound is known, so much is held for it at most. */
+const MAX_HELD_BYTES = 4 * 1024 * 1024;
 
 const EMPTY = Buffer.alloc(0);
 const NO_ABORTED_TRANSACTIONS: { producerId: number; firstOffset: number }[] = [];
@@ -111,6 +114,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   #releases: (() => void)[] = [];
   /** Taken from the budget for it. */
   #takenBytes = 0;
+  readonly #onRoom = (): void => this.#unpark("exposed");
 
   constructor(
     dependencies: FetchDependencies,
@@ -255,23 +259,28 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
 
   /** Fills the partitions in the request's order: the first batch whole, then up to the limits. */
   async #read(pass: Pass): Promise<void> {
-    const { memory } = this.#dependencies;
+    const { shareBytes } = this.#dependencies.memory;
+    if (shareBytes === 0) {
+      pass.isStarved = true;
+      return;
+    }
+    const limitBytes = Math.min(this.#options.maxBytes, shareBytes);
     for (const readable of pass.readable) {
       const isFirst = pass.readBytes === 0;
-      if (isFirst && memory.roomBytes === 0) {
-        pass.isStarved = true;
-        return;
-      }
-      const leftBytes = Math.max(0, this.#options.maxBytes - pass.readBytes);
-      const wantedBytes = Math.min(Math.max(0, readable.target.partitionMaxBytes), leftBytes);
-      const maxBytes = Math.min(wantedBytes, memory.roomBytes);
+      const leftBytes = Math.max(0, limitBytes - pass.readBytes);
+      const maxBytes = Math.min(Math.max(0, readable.target.partitionMaxBytes), leftBytes);
       if (maxBytes === 0 && !isFirst) {
         pass.isUrgent = true;
         continue;
       }
-      this.#take(maxBytes);
+      // The first batch comes whole, whatever its size.
+      const largestBytes = isFirst
+        ? Math.min(readable.partition.maxMessageBytes, MAX_HELD_BYTES)
+        : 0;
+      const heldBytes = Math.max(maxBytes, largestBytes);
+      this.#take(heldBytes);
       const readBytes = await this.#readOne(pass, readable, maxBytes);
-      this.#take(readBytes - maxBytes);
+      this.#take(readBytes - heldBytes);
       if (this.#isClosed) return;
     }
   }
@@ -331,7 +340,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
         this.#deadline = this.#dependencies.deadlines.add(this.#options.maxWaitMs - waitedMs, this);
       }
       if (pass.isStarved) {
-        this.#dependencies.memory.whenRoom(() => this.#unpark("exposed"));
+        this.#dependencies.memory.whenRoom(this.#onRoom);
         return;
       }
       for (const partition of pass.watched) {
@@ -346,6 +355,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   #unpark(reason: WakeReason): void {
     for (const partition of this.#watched) partition.unwatch(this);
     this.#watched = [];
+    this.#dependencies.memory.forget(this.#onRoom);
     const wake = this.#wake;
     if (wake === null) return;
     this.#wake = null;

@@ -1,5 +1,5 @@
 import { must } from "../base/assert.ts";
-import type { Connection, ConnectionListener, Listener, Net } from "../base/net.ts";
+import type { Connection, ConnectionListener, Listener, Net, OnSent } from "../base/net.ts";
 import { randomBelow, type Random } from "../base/random.ts";
 import type { SimClock } from "./sim-clock.ts";
 
@@ -158,7 +158,7 @@ class Endpoint implements Connection {
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
   /** Told when `#unsent` is ours, and no more the writer's. */
-  #onTaken: (() => void)[] = [];
+  #onTaken: OnSent[] = [];
   #isAboveHighWater = false;
   #isEnding = false;
   #hasSentEnd = false;
@@ -177,6 +177,10 @@ class Endpoint implements Connection {
     this.remotePort = remote.port;
   }
 
+  get queuedBytes(): number {
+    return this.#unsentBytes;
+  }
+
   join(peer: Endpoint): void {
     this.#peer = peer;
   }
@@ -188,9 +192,9 @@ class Endpoint implements Connection {
     else this.#far.#deliver();
   }
 
-  write(buffers: readonly Uint8Array[], onSent?: () => void): boolean {
+  write(buffers: readonly Uint8Array[], onSent?: OnSent): boolean {
     if (this.#state !== "open" || this.#isEnding) {
-      if (onSent !== undefined) this.#later(onSent);
+      if (onSent !== undefined) this.#later(() => onSent(new NetError("EPIPE")));
       return false;
     }
     for (const buffer of buffers) {
@@ -247,12 +251,12 @@ class Endpoint implements Connection {
     const kept = bytes.subarray(0, randomBelow(this.#random, bytes.length + 1));
     this.#unsent = kept.length === 0 ? [] : [kept];
     this.#unsentBytes = kept.length;
-    this.#later(() => this.#tellTaken());
+    this.#later(() => this.#tellTaken(new NetError("ECONNRESET")));
   }
 
   /** The writer may have its buffers back. */
-  #tellTaken(): void {
-    for (const onSent of this.#onTaken.splice(0)) onSent();
+  #tellTaken(error: Error | null): void {
+    for (const onSent of this.#onTaken.splice(0)) onSent(error);
   }
 
   /** The peer has gone without an end. */
@@ -292,7 +296,7 @@ class Endpoint implements Connection {
     const rest = bytes.subarray(size);
     this.#unsent = rest.length === 0 ? [] : [rest];
     this.#unsentBytes = rest.length;
-    this.#tellTaken();
+    this.#tellTaken(null);
     this.#far.#receive(bytes.subarray(0, size));
     if (this.#unsentBytes === 0 && this.#isAboveHighWater) {
       this.#isAboveHighWater = false;
@@ -335,7 +339,7 @@ class Endpoint implements Connection {
     this.#closeError = error;
     this.#unsent = [];
     this.#unsentBytes = 0;
-    this.#tellTaken();
+    this.#tellTaken(error ?? new NetError("ECONNRESET"));
     this.#listener?.onClose(error);
   }
 

@@ -131,6 +131,9 @@ function tracedConnection(connection: Connection, trace: Trace): Connection {
     remotePort,
     localAddress,
     localPort,
+    get queuedBytes() {
+      return told(trace, "queued", connection.queuedBytes);
+    },
     listen: (listener) => {
       trace.add("listening", remotePort);
       connection.listen({

@@ -5,6 +5,9 @@
 //   silent    nothing
 //   garbage   sends 2 KiB that are no request; thrown out, it comes back and sends them again
 //   trickle   begins a large Produce request, and goes on with one byte a second
+//   deaf-metadata, deaf-fetch
+//             asks for all topics, or for the large records of the topic "large", again and again, and reads
+//             no answer; thrown out, it comes back
 // Prints a line when all are there, and ends when its standard input does.
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
@@ -14,17 +17,35 @@ import { setInterval, setTimeout } from "node:timers";
 const [port, kind, count] = [Number(process.argv[2]), process.argv[3], Number(process.argv[4])];
 const PER_ADDRESS = 1000;
 const AT_A_TIME = 200;
-const COME_BACK_MS = 10_000;
+const COME_BACK_MS = kind.startsWith("deaf") ? 1_000 : 10_000;
+/** A deaf client asks so often at once, and once more each second: it learns by that that it was thrown out. */
+const DEAF_REQUESTS = 200;
 
 /** The size of a frame of 1 MiB and the header of a Produce request. */
 const LARGE_PRODUCE = Buffer.from("00100000000000090000000100047465737400", "hex");
 
+/** By kind. */
+const DEAF = {
+  // Metadata, version 1: a client id, no list of topics.
+  "deaf-metadata": Buffer.from("000000140003000100000001" + "0006646561662d31" + "ffffffff", "hex"),
+  // Fetch, version 4: half a second, a byte at least, 50 MiB at most, uncommitted; "large", partition 0 from 0.
+  "deaf-fetch": Buffer.from(
+    "000000400001000400000001" +
+      "0006646561662d31" +
+      ("ffffffff" + "000001f4" + "00000001" + "03200000" + "00") +
+      ("00000001" + "00056c61726765" + "00000001" + "00000000" + "0000000000000000" + "03200000"),
+    "hex",
+  ),
+};
+
 let connectedCount = 0;
-const trickling = new Set();
+/** What goes on with something each second: socket -> the bytes. */
+const goingOn = new Map();
 
 function open(index) {
   const localAddress = `127.0.0.${2 + Math.floor(index / PER_ADDRESS)}`;
   const socket = connect({ host: "127.0.0.1", port, localAddress });
+  if (kind.startsWith("deaf")) socket.pause();
   let hasConnected = false;
   socket.on("connect", () => {
     hasConnected = true;
@@ -34,7 +55,7 @@ function open(index) {
   socket.on("error", () => undefined);
   socket.on("close", () => {
     if (hasConnected) connectedCount -= 1;
-    trickling.delete(socket);
+    goingOn.delete(socket);
     setTimeout(() => open(index), COME_BACK_MS);
   });
   return new Promise((resolve) => {
@@ -54,7 +75,12 @@ function act(socket) {
     case "trickle":
       socket.resume();
       socket.write(LARGE_PRODUCE);
-      trickling.add(socket);
+      goingOn.set(socket, Buffer.alloc(1));
+      break;
+    case "deaf-metadata":
+    case "deaf-fetch":
+      socket.write(Buffer.concat(Array.from({ length: DEAF_REQUESTS }, () => DEAF[kind])));
+      goingOn.set(socket, DEAF[kind]);
       break;
     default:
       throw new Error(`no such attack: ${kind}`);
@@ -62,7 +88,7 @@ function act(socket) {
 }
 
 setInterval(() => {
-  for (const socket of trickling) socket.write(Buffer.alloc(1));
+  for (const [socket, bytes] of goingOn) socket.write(bytes);
 }, 1000);
 
 for (let start = 0; start < count; start += AT_A_TIME) {

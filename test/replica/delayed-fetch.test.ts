@@ -17,6 +17,7 @@ function setUp(options: { minBytes: number; memory?: MemoryBudget; maxBytes?: nu
     traffic: noTraffic(),
     isLeader: true,
     exposedBytes: 10,
+    maxMessageBytes: 700,
     highWatermark: 1,
     lastStableOffset: 1,
     logStartOffset: 0,
@@ -103,14 +104,14 @@ describe("memory", () => {
       return read();
     };
     expect(await fetch.run()).not.toBeNull();
-    expect(duringReadBytes).toBe(1000);
+    expect(duringReadBytes).toBe(700);
     expect(memory.usedBytes).toBe(0);
     expect(partition.traffic.bytesOut).toBe(10);
   });
 
-  test("a fetch reads no more than there is room for", async () => {
+  test("a fetch reads no more than its share of the room", async () => {
     const memory = new MemoryBudget(5_000);
-    memory.take(4_700);
+    memory.take(2_600);
     const { fetch, asked } = setUp({ minBytes: 1, memory });
     await fetch.run();
     expect(asked.maxBytes).toBe(300);

@@ -7,6 +7,7 @@ import { ProtocolError } from "../../protocol/errors.ts";
 import { FrameDecoder } from "../../protocol/frame.ts";
 import type { FrameReader, ReadingTurns } from "./reading-turns.ts";
 import { Slot } from "./slot.ts";
+import { UnsentAnswers } from "./unsent-answers.ts";
 
 /** Requests of one connection in work at a time; the client's next ones wait in its socket. */
 export const MAX_REQUESTS_IN_WORK = 64;
@@ -18,8 +19,8 @@ export const MAX_REQUEST_BYTES_IN_WORK = 16 * 1024 * 1024;
 const LINGER_MS = 5_000;
 
 /**
- * Who has had us hold bytes for one frame or one answer for longer is cut off when the node is short of
- * memory: others wait for it, and Kafka's clients wait for 30 s (request.timeout.ms) before they give up.
+ * Who has had us hold bytes for one frame for longer is cut off when the node is short of memory: others
+ * wait for it, and Kafka's clients wait for 30 s (request.timeout.ms) before they give up.
  */
 const MAX_HELD_MS = 10_000;
 
@@ -126,10 +127,8 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   /** Memory of the frame that is not complete yet, and since when there is one. */
   #placeBytes = 0;
   #placeSinceMs = 0;
-  /** Written and not taken by the peer, and since when there is something. */
-  #unsentBytes = 0;
-  #unsentSinceMs = 0;
-  #isWaitingForBudget = false;
+  readonly #unsent: UnsentAnswers;
+  readonly #onRoom = (): void => this.#startWaiting();
   /** Requests that are answered at once come back here: a loop, not a recursion. */
   #isStarting = false;
 
@@ -144,6 +143,7 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
       dependencies.pool,
       dependencies.admitsLarge,
     );
+    this.#unsent = new UnsentAnswers(dependencies.clock);
     this.#maxIdleMs = options.maxIdleMs;
     this.#lastActivityMs = dependencies.clock.nowMs();
   }
@@ -171,15 +171,16 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
     });
   }
 
-  /** The node is short of memory: whoever has held some for too long is cut off. */
+  /** To be called now and then while the node's memory is tight: whoever holds some for too long is cut off. */
   maybeCutOff(): void {
-    const nowMs = this.#dependencies.clock.nowMs();
-    const isSlowWriter = this.#placeBytes > 0 && nowMs - this.#placeSinceMs > MAX_HELD_MS;
-    const isSlowReader = this.#unsentBytes > 0 && nowMs - this.#unsentSinceMs > MAX_HELD_MS;
+    const { budget, clock, logger } = this.#dependencies;
+    const placeMs = this.#placeBytes === 0 ? 0 : clock.nowMs() - this.#placeSinceMs;
+    const isSlowWriter = budget.isShort && placeMs > MAX_HELD_MS;
+    const isSlowReader = this.#unsent.isStuck(this.#connection, budget.isShort);
     if (!isSlowWriter && !isSlowReader) return;
-    this.#dependencies.logger.warn(
+    logger.warn(
       { connectionId: this.connectionId, clientHost: this.clientHost },
-      "closing a connection that has held memory for too long, while others wait for some",
+      "closing a connection that has held memory for too long: others need it",
     );
     this.destroy();
   }
@@ -200,6 +201,7 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
 
   /** Closes at once. */
   destroy(): void {
+    this.#stopReading();
     this.#connection.destroy();
   }
 
@@ -270,6 +272,8 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
     const next = this.#waiting[this.#startedCount];
     if (next === undefined || this.#isPeerSlow || this.#isHeldBack) return false;
     const { budget, mayOverlap, needsNoRoom } = this.#dependencies;
+    // Who has not taken yet what he was given gets no more of what is scarce.
+    if (budget.isTight && this.#unsent.bytes > 0) return false;
     const last = this.#slots.at(-1);
     // One at least, so that requests which wait for others cannot lock each other out.
     if (last === undefined) return budget.hasRoom || needsNoRoom(next);
@@ -355,13 +359,14 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
     for (const chunk of chunks) byteCount += chunk.length;
     budget.take(byteCount);
     this.#lastActivityMs = clock.nowMs();
-    if (this.#unsentBytes === 0) this.#unsentSinceMs = this.#lastActivityMs;
-    this.#unsentBytes += byteCount;
-    const isTaken = this.#connection.write(chunks, () => {
-      this.#unsentBytes -= byteCount;
-      this.#unsentSinceMs = clock.nowMs();
+    this.#unsent.written(byteCount);
+    const isTaken = this.#connection.write(chunks, (error) => {
+      // Who is not there any more shall not be served all that he had asked for.
+      if (error !== undefined && error !== null) this.#stopReading();
+      this.#unsent.left(byteCount);
       budget.release(byteCount);
       onSent();
+      if (this.#unsent.bytes === 0 && this.#waitingCount > 0) this.#startWaiting();
     });
     if (!isTaken) this.#isPeerSlow = true;
   }
@@ -390,12 +395,7 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   /** The node is full: wait for the requests of others, too. */
   #waitForBudget(): void {
     const { budget } = this.#dependencies;
-    if (budget.hasRoom || this.#isWaitingForBudget) return;
-    this.#isWaitingForBudget = true;
-    budget.whenRoom(() => {
-      this.#isWaitingForBudget = false;
-      if (this.#state === "open") this.#startWaiting();
-    });
+    if (!budget.hasRoom) budget.whenRoom(this.#onRoom);
   }
 
   #pause(): void {
@@ -413,6 +413,7 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   #stopReading(): void {
     if (this.#state !== "open") return;
     this.#state = "draining";
+    this.#dependencies.budget.forget(this.#onRoom);
     this.#dropWaiting();
     this.#pause();
   }
@@ -445,6 +446,7 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
 
   #onClose(): void {
     this.#state = "closed";
+    this.#dependencies.budget.forget(this.#onRoom);
     this.#stopTimer();
     this.#dropWaiting();
     this.#decoder.close();

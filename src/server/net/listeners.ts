@@ -49,8 +49,8 @@ export class ListenError extends Error {
 /** Memory of frames that waits for the next ones. */
 const MAX_FREE_FRAME_BYTES = 16 * 1024 * 1024;
 
-/** While somebody waits for memory it is looked so often who holds some for too long. */
-const SHORTAGE_CHECK_MS = 1_000;
+/** While memory is tight it is looked so often who holds some for too long. */
+const PRESSURE_CHECK_MS = 1_000;
 
 /** Requests whose answers grow with what the node has, and not with what was asked. */
 const LARGE_ANSWERS: ReadonlySet<number> = new Set(
@@ -62,6 +62,9 @@ const LARGE_ANSWERS: ReadonlySet<number> = new Set(
     APIS.describeGroups,
     APIS.listGroups,
     APIS.offsetFetch,
+    APIS.electLeaders,
+    APIS.listConfigResources,
+    APIS.describeProducers,
   ].map(({ key }) => key),
 );
 
@@ -85,7 +88,7 @@ export class Listeners {
   readonly #whenServing: (() => void)[] = [];
   #nextConnection = 0;
   #isDraining = false;
-  #shortageTimer: Timer | null = null;
+  #pressureTimer: Timer | null = null;
 
   constructor(dependencies: ListenersDependencies, options: ListenersOptions) {
     this.#dependencies = dependencies;
@@ -93,7 +96,7 @@ export class Listeners {
     this.#logger = new QuietLogger(dependencies);
     this.#counts = new ConnectionCounts(dependencies.clock, options.limits);
     this.budget = new MemoryBudget(options.maxQueuedRequestBytes);
-    this.budget.setShortageListener(() => this.#watchShortage());
+    this.budget.setPressureListener(() => this.#watchPressure());
   }
 
   /** Connections of each listener, by its name. */
@@ -172,7 +175,7 @@ export class Listeners {
     await this.drained(timeoutMs);
     for (const connection of [...this.#connections]) connection.destroy();
     await this.drained(timeoutMs);
-    this.#shortageTimer?.cancel();
+    this.#pressureTimer?.cancel();
   }
 
   #accept(connection: Connection, listenerName: string): void {
@@ -232,12 +235,12 @@ export class Listeners {
     return false;
   }
 
-  #watchShortage(): void {
-    this.#shortageTimer ??= this.#dependencies.clock.after(SHORTAGE_CHECK_MS, () => {
-      this.#shortageTimer = null;
-      if (!this.budget.isShort) return;
+  #watchPressure(): void {
+    this.#pressureTimer ??= this.#dependencies.clock.after(PRESSURE_CHECK_MS, () => {
+      this.#pressureTimer = null;
+      if (!this.budget.isTight) return;
       for (const connection of [...this.#connections]) connection.maybeCutOff();
-      this.#watchShortage();
+      this.#watchPressure();
     });
   }
 

@@ -6,7 +6,7 @@ import {
   type SocketConstructorOpts,
 } from "node:net";
 import { assert } from "../../base/assert.ts";
-import type { Connection, ConnectionListener, Listener, Net } from "../../base/net.ts";
+import type { Connection, ConnectionListener, Listener, Net, OnSent } from "../../base/net.ts";
 
 /** Bytes that may wait in a socket before `write` says so. */
 const WRITE_QUEUE_BYTES = 1024 * 1024;
@@ -61,6 +61,12 @@ class NodeListener implements Listener {
   }
 }
 
+/** What Node's handle of a socket was given to write, and what of it waits (net.Socket looks there, too). */
+interface WriteQueue {
+  readonly bytesWritten?: unknown;
+  readonly writeQueueSize?: unknown;
+}
+
 class NodeConnection implements Connection {
   readonly remoteAddress: string;
   readonly remotePort: number;
@@ -80,6 +86,16 @@ class NodeConnection implements Connection {
     this.localPort = socket.localPort ?? 0;
   }
 
+  get queuedBytes(): number {
+    const socket = this.#socket as Socket & { _handle?: WriteQueue | null };
+    const { bytesWritten, writeQueueSize } = socket._handle ?? {};
+    // Without them a write counts whole until all of it has left.
+    if (typeof bytesWritten !== "number" || typeof writeQueueSize !== "number") {
+      return socket.writableLength;
+    }
+    return socket.bytesWritten - bytesWritten + writeQueueSize;
+  }
+
   listen(listener: ConnectionListener): void {
     const reader =
       listener.readTarget === undefined ? null : socketReadingInto(this.#socket, listener);
@@ -96,7 +112,7 @@ class NodeConnection implements Connection {
     this.#socket.resume();
   }
 
-  write(buffers: readonly Uint8Array[], onSent?: () => void): boolean {
+  write(buffers: readonly Uint8Array[], onSent?: OnSent): boolean {
     const socket = this.#socket;
     if (!this.#isCorked) {
       this.#isCorked = true;

@@ -362,6 +362,12 @@ describe("a connection is closed", () => {
 });
 
 /** The first `byteCount` bytes of a frame of `sizeBytes`. */
+/** Others hold all of it, and somebody waits. */
+function makeShort(budget: MemoryBudget): void {
+  budget.take(budget.roomBytes);
+  budget.whenRoom(() => undefined);
+}
+
 function partOf(sizeBytes: number, byteCount: number, begin = "part"): Buffer {
   const part = Buffer.alloc(4 + byteCount, begin);
   part.writeInt32BE(sizeBytes);
@@ -417,10 +423,10 @@ describe("memory", () => {
     const budget = new MemoryBudget(MIB);
     const slow = setUp({ budget });
     slow.connection.send(partOf(MIB, 40_000));
-    await slow.clock.advance(10_000);
+    await slow.clock.advance(20_000);
     slow.client.maybeCutOff();
     expect(slow.connection.isDestroyed).toBe(false);
-    await slow.clock.advance(1);
+    makeShort(budget);
     slow.client.maybeCutOff();
     expect(slow.connection.isDestroyed).toBe(true);
     const idle = setUp({ budget });
@@ -430,14 +436,79 @@ describe("memory", () => {
     expect(idle.connection.isDestroyed).toBe(false);
   });
 
-  test("a shortage cuts off who does not take an answer for too long", async () => {
-    const { connection, client, clock, budget } = setUp({ budgetBytes: MIB });
-    connection.takesMore = false;
-    connection.send(frame("now"));
-    await clock.advance(10_001);
+  /** A client that takes nothing of an answer of a thousand bytes. */
+  function deaf() {
+    const all = setUp({ budgetBytes: MIB });
+    all.connection.takesMore = false;
+    all.connection.queuedBytes = 1_000;
+    all.connection.send(frame("first"));
+    return all;
+  }
+  const THOUSAND: Outcome = { kind: "response", chunks: [Buffer.alloc(1_000)] };
+
+  test("a shortage cuts off who takes nothing of an answer for two seconds", async () => {
+    const { connection, client, clock, budget, answer } = deaf();
+    await answer("first", THOUSAND);
+    makeShort(budget);
+    await clock.advance(2_000);
+    client.maybeCutOff();
+    expect(connection.isDestroyed).toBe(false);
+    await clock.advance(1);
     client.maybeCutOff();
     expect(connection.isDestroyed).toBe(true);
-    expect(budget.usedBytes).toBe(0);
+    expect(budget.usedBytes).toBe(MIB - 1_000);
+  });
+
+  test("a shortage cuts off who goes on taking one answer for ten seconds, and not sooner", async () => {
+    const { connection, client, clock, budget, answer } = deaf();
+    await answer("first", THOUSAND);
+    makeShort(budget);
+    for (let second = 1; second <= 10; second += 1) {
+      await clock.advance(1_000);
+      connection.queuedBytes -= 1;
+      client.maybeCutOff();
+      expect(connection.isDestroyed).toBe(false);
+    }
+    await clock.advance(1);
+    connection.queuedBytes -= 1;
+    client.maybeCutOff();
+    expect(connection.isDestroyed).toBe(true);
+  });
+
+  test("while memory is tight and nobody waits, ten seconds without a byte are too long", async () => {
+    const { connection, client, clock, budget, answer } = deaf();
+    await answer("first", THOUSAND);
+    budget.take(MIB / 2);
+    for (let turn = 0; turn < 3; turn += 1) {
+      connection.queuedBytes -= 1;
+      client.maybeCutOff();
+      await clock.advance(10_000);
+      client.maybeCutOff();
+      expect(connection.isDestroyed).toBe(false);
+    }
+    await clock.advance(1);
+    client.maybeCutOff();
+    expect(connection.isDestroyed).toBe(true);
+  });
+
+  test("while memory is tight nobody gets an answer who has not taken the one before", async () => {
+    const { connection, started, budget, answer } = deaf();
+    budget.take(MIB / 2);
+    await answer("first", THOUSAND);
+    connection.send(frame("second"));
+    expect(started).toEqual(["first"]);
+    connection.drain();
+    expect(started).toEqual(["first", "second"]);
+  });
+
+  test("of who is cut off nothing more is started", async () => {
+    const { connection, client, started, budget, answer } = deaf();
+    budget.take(MIB / 2);
+    await answer("first", THOUSAND);
+    connection.send(frame("second"));
+    client.destroy();
+    expect(started).toEqual(["first"]);
+    expect(budget.usedBytes).toBe(MIB / 2);
   });
 });
 

@@ -4,7 +4,9 @@ import { afterEach, describe, expect, test } from "vitest";
 import { SystemClock } from "../../../src/base/clock.ts";
 import type { Outcome, StartRequest } from "../../../src/server/net/connection.ts";
 import { Listeners, type ListenersOptions } from "../../../src/server/net/listeners.ts";
+import type { Connection } from "../../../src/base/net.ts";
 import { NodeNet } from "../../../src/server/net/node-net.ts";
+import { until } from "../../support/until.ts";
 import { limitsOf } from "../support/connection-limits.ts";
 import { frame } from "../support/memory-connection.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
@@ -104,6 +106,38 @@ describe("over real sockets", () => {
     expect(receivedBytes).toBe(200 * answerBytes);
     expect(isInOrder).toBe(true);
     expect(maxAheadBytes).toBeLessThan(25 * 1024 * 1024);
+  });
+
+  test("who reads slowly is told from who does not read at all", async () => {
+    const connections: Connection[] = [];
+    const listener = await new NodeNet().listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+      connections.push(connection);
+    });
+    toClose.push(() => listener.close());
+    const socket = await client(listener.port);
+    const [connection] = connections;
+    connection!.listen({
+      onData: () => undefined,
+      onDrain: () => undefined,
+      onEnd: () => undefined,
+      onClose: () => undefined,
+    });
+    const answer = Buffer.alloc(64 * 1024 * 1024);
+    let hasLeft = false;
+    connection!.write([answer], () => (hasLeft = true));
+    await once(socket, "readable");
+    const queuedBytes = connection!.queuedBytes;
+    let readBytes = 0;
+    socket.on("data", (chunk: Buffer) => {
+      readBytes += chunk.length;
+      if (readBytes >= answer.length / 2 && readBytes < answer.length * 0.6) socket.pause();
+    });
+    await until(() => socket.isPaused(), "it has read a half");
+    expect(hasLeft).toBe(false);
+    expect(connection!.queuedBytes).toBeLessThan(queuedBytes);
+    socket.removeAllListeners("data").resume();
+    await until(() => hasLeft, "it has read all");
+    expect(connection!.queuedBytes).toBe(0);
   });
 
   test("a port in use is named, with what to do", async () => {

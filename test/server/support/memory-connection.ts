@@ -1,4 +1,4 @@
-import type { Connection, ConnectionListener } from "../../../src/base/net.ts";
+import type { Connection, ConnectionListener, OnSent } from "../../../src/base/net.ts";
 
 /** The broker's end of a connection whose client is the test. */
 export class MemoryConnection implements Connection {
@@ -13,14 +13,16 @@ export class MemoryConnection implements Connection {
   isDestroyed = false;
   /** What `write` answers: false plays a client that does not read. */
   takesMore = true;
+  /** Of what was written, what the client's system has not taken. */
+  queuedBytes = 0;
   #listener: ConnectionListener | null = null;
-  #unsent: (() => void)[] = [];
+  #unsent: OnSent[] = [];
 
   listen(listener: ConnectionListener): void {
     this.#listener = listener;
   }
 
-  write(buffers: readonly Uint8Array[], onSent: () => void = () => undefined): boolean {
+  write(buffers: readonly Uint8Array[], onSent: OnSent = () => undefined): boolean {
     this.written.push(Buffer.concat(buffers));
     if (this.takesMore) onSent();
     else this.#unsent.push(onSent);
@@ -42,7 +44,7 @@ export class MemoryConnection implements Connection {
   destroy(): void {
     if (this.isDestroyed) return;
     this.isDestroyed = true;
-    this.#haveSent();
+    this.#haveSent(new Error("destroyed"));
     this.#listener!.onClose(null);
   }
 
@@ -70,8 +72,8 @@ export class MemoryConnection implements Connection {
     this.#listener!.onEnd();
   }
 
-  #haveSent(): void {
-    for (const onSent of this.#unsent.splice(0)) onSent();
+  #haveSent(error: Error | null = null): void {
+    for (const onSent of this.#unsent.splice(0)) onSent(error);
   }
 
   /** All that was written, as text. */
