@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { PEERS_FOLDER } from "./python.ts";
@@ -9,24 +9,30 @@ export interface ToolResult {
   readonly stderr: string;
 }
 
-/** Runs one of Kafka's own tools (test/peers/kafka/README.md names the classes) to its end. */
+/** Starts one of Kafka's own tools (test/peers/kafka/README.md names the classes). */
+export function spawnKafkaTool(
+  className: string,
+  args: readonly string[],
+): ChildProcessWithoutNullStreams {
+  const jars = join(PEERS_FOLDER, "kafka", `libs-${process.env["KV"] ?? "4.3.1"}`, "*");
+  const child = spawn("java", [
+    // Short runs beside each other: a small heap, and no threads to compile and to collect it.
+    ...["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    ...["-cp", jars, className, ...args],
+  ]);
+  child.stdout.setEncoding("utf8");
+  child.stderr.setEncoding("utf8");
+  return child;
+}
+
+/** Runs a tool to its end. */
 export async function runKafkaTool(
   className: string,
   args: readonly string[],
   input = "",
 ): Promise<ToolResult> {
-  const jars = join(PEERS_FOLDER, "kafka", `libs-${process.env["KV"] ?? "4.3.1"}`, "*");
-  const child = spawn("java", [
-    "-Xmx256m",
-    "-XX:TieredStopAtLevel=1",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-cp",
-    jars,
-    className,
-    ...args,
-  ]);
-  child.stdout.setEncoding("utf8");
-  child.stderr.setEncoding("utf8");
+  const child = spawnKafkaTool(className, args);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: string) => (stdout += text));

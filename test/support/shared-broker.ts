@@ -11,6 +11,8 @@ export interface SharedBroker {
   readonly logDirectories: readonly string[];
   /** A folder for the tests' own files; it goes with the broker. */
   readonly folder: string;
+  /** All that it printed so far. */
+  readonly output: string;
 }
 
 /** A broker with two log directories for all tests of the file; it has to end in order after them. */
@@ -42,6 +44,9 @@ export function sharedBroker(overrides: BrokerOptions["overrides"] = {}): Shared
     },
     get folder() {
       return folder;
+    },
+    get output() {
+      return broker.output;
     },
   };
 }
