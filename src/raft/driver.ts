@@ -112,8 +112,6 @@ export class RaftDriver implements RaftClient {
     const opened = await openMetadataLog(dependencies, options.logDirectory, onDiskFailure);
     const { log, directory } = opened;
     try {
-      // What is kept beside the log is promised before anything is appended to it (K6).
-      await disk.syncDir(options.logDirectory);
       const state = await readQuorumState(disk, directory);
       checkOwnership(state, options, directory);
       if (state === null && log.logEndOffset > 0) {

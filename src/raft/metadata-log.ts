@@ -49,6 +49,9 @@ export async function openMetadataLog(
   onDiskFailure: (error: DiskError) => void,
 ): Promise<MetadataLog> {
   const directory = `${logDirectory}/${METADATA_PARTITION}`;
+  // What is kept in it beside the log is promised before anything is appended (K6).
+  await ports.disk.mkdir(directory);
+  await ports.disk.syncDir(logDirectory);
   const durablePoint = await DurablePoint.open({ ...ports, onDiskFailure }, directory);
   const log = await Log.open(ports, {
     directory,

@@ -38,16 +38,6 @@ export async function writeSynced(disk: Disk, path: string, content: Buffer): Pr
   }
 }
 
-/** Makes the file with that content. What a power cut leaves of it is for a later sync to say. */
-export async function writeUnsynced(disk: Disk, path: string, content: Buffer): Promise<void> {
-  const file = await disk.open(path, { create: true, truncate: true });
-  try {
-    await file.writev([content], 0);
-  } finally {
-    await file.close();
-  }
-}
-
 /** The whole of a small file. Throws DiskError ENOENT, or EFBIG for a file that cannot be one of ours. */
 export async function readSmallFile(disk: Disk, path: string): Promise<Buffer> {
   const file = await disk.open(path);

@@ -1,6 +1,12 @@
 import { must } from "../base/assert.ts";
 
 const MAX_RELATIVE_OFFSET = 0x7fffffff;
+/**
+ * Segments that a round begins with, and that become one. What a round has done counts when a group is in
+ * place: where the process dies often, one that goes over thousands of small segments would never get so far.
+ */
+const MAX_DIRTY_SEGMENTS = 128;
+const MAX_GROUP_SEGMENTS = 64;
 
 /** What must be known of a segment to say what is cleaned. */
 export interface CleanableSegment {
@@ -26,7 +32,7 @@ export interface CleaningLimits {
 /** What a round of cleaning would do to a log. */
 export interface CleaningPlan {
   readonly firstDirtyOffset: number;
-  /** The end of the dirty part: the base offset of a segment. */
+  /** Where the round ends at the latest: the base offset of a segment. */
   readonly firstUncleanableOffset: number;
   readonly dirtyBytes: number;
   /** Of what may be cleaned, how much is dirty. */
@@ -64,14 +70,16 @@ export function planCleaning(
   const cleanable = segments.filter((segment) => segment.endOffset <= firstUncleanableOffset);
   const sizeOf = (some: readonly CleanableSegment[]): number =>
     some.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
-  const dirtyBytes = sizeOf(cleanable.filter((segment) => segment.endOffset > firstDirtyOffset));
+  const dirty = cleanable.filter((segment) => segment.endOffset > firstDirtyOffset);
+  const dirtyBytes = sizeOf(dirty);
   const totalBytes = sizeOf(cleanable);
+  const endOffset = dirty[MAX_DIRTY_SEGMENTS]?.baseOffset ?? firstUncleanableOffset;
   return {
     firstDirtyOffset,
-    firstUncleanableOffset,
+    firstUncleanableOffset: endOffset,
     dirtyBytes,
     dirtyRatio: totalBytes === 0 ? 0 : dirtyBytes / totalBytes,
-    segments: cleanable,
+    segments: cleanable.filter((segment) => segment.endOffset <= endOffset),
   };
 }
 
@@ -103,6 +111,7 @@ export function groupSegments<T extends GroupableSegment>(
     };
     const firstBase = group?.[0]?.baseOffset ?? 0;
     const fits =
+      (group?.length ?? 0) < MAX_GROUP_SEGMENTS &&
       sum.log <= limits.segmentBytes &&
       sum.index <= limits.segmentIndexBytes &&
       sum.timeIndex <= limits.segmentIndexBytes &&

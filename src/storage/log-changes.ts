@@ -6,7 +6,6 @@ import { KafkaError } from "../protocol/errors.ts";
 import { DeletedFiles, markDeleted } from "./deleted-files.ts";
 import type { DirectorySync } from "./directory-sync.ts";
 import type { LogConfig, LogOptions, TruncationLimits } from "./log-config.ts";
-import { createLog } from "./log-creation.ts";
 import { cutSegments, findCut, startAnew } from "./log-cut.ts";
 import type { LogState } from "./log-state.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
@@ -203,6 +202,7 @@ export class LogChanges {
     await this.#cut(state, { endOffset: lowest, logStartOffset: lowest }, async () => {
       const { list } = state.segments;
       await Promise.all(list.map((segment) => segment.freeze()));
+      await state.syncNames();
       await startAnew(this.#dependencies.disk, this.#log.options.directory, list, offset);
       return { endOffset: offset, logStartOffset: offset };
     });
@@ -244,9 +244,7 @@ export class LogChanges {
       recoveryPoint: endOffset,
       logStartOffset,
     };
-    const recovered =
-      (await recoverLog(this.#dependencies, options)) ??
-      (await createLog(this.#dependencies, { ...options, logStartOffset: endOffset }));
+    const recovered = await recoverLog(this.#dependencies, options);
     const { isDirectoryDurable } = old;
     const state = this.#log.newState(recovered, { logStartOffset, isDirectoryDurable });
     try {

@@ -14,7 +14,12 @@ import {
 import { KafkaError } from "../protocol/errors.ts";
 import { CleanedTransactions } from "./cleaned-transactions.ts";
 import { CleaningAbortedError, CleaningPace } from "./cleaning-pace.ts";
-import { type CleaningPlan, groupSegments, planCleaning } from "./cleaning-plan.ts";
+import {
+  type CleanableSegment,
+  type CleaningPlan,
+  groupSegments,
+  planCleaning,
+} from "./cleaning-plan.ts";
 import type { CompactionRules } from "./compaction.ts";
 import type { Log } from "./log.ts";
 import type { LogSegments } from "./log-segments.ts";
@@ -58,6 +63,9 @@ export interface CleanableLogs {
   /** Makes the end of a round durable. Throws as `checkpointFlushed` does. */
   checkpointCleaned(log: Log, cleanedOffset: number): Promise<void>;
 }
+
+/** Segments whose indexes are loaded at a time. */
+const OPENED_AT_ONCE = 16;
 
 /** A log that is due, with its segments as they were when it was planned. */
 interface DirtyLog {
@@ -150,7 +158,7 @@ export class LogCleaner {
 
   async #plan(log: Log): Promise<CleaningPlan> {
     const endOffset = this.#logs.stableEndOffset(log);
-    return planCleaning(await log.segmentSummaries(), {
+    return planCleaning(await cleanableSegments(log), {
       endOffset,
       cleanedOffset: this.#logs.cleanedOffset(log),
       logStartOffset: log.logStartOffset,
@@ -246,10 +254,9 @@ export class LogCleaner {
     plan: CleaningPlan,
     segments: readonly Segment[],
   ): Promise<readonly (readonly Segment[])[]> {
-    const endOffsets = new Map(plan.segments.map((each) => [each.baseOffset, each]));
-    const groupable = [];
-    for (const segment of segments) {
-      const summary = endOffsets.get(segment.baseOffset);
+    const summaries = new Map(plan.segments.map((each) => [each.baseOffset, each]));
+    const measure = async (segment: Segment) => {
+      const summary = summaries.get(segment.baseOffset);
       if (summary === undefined) throw new CleaningAbortedError("a segment has gone");
       const sizes = await segment.use(({ indexes }) =>
         Promise.resolve({
@@ -257,7 +264,12 @@ export class LogCleaner {
           timeIndexBytes: indexes.times.bytes.sizeBytes,
         }),
       );
-      groupable.push({ ...summary, ...sizes, segment });
+      return { ...summary, ...sizes, segment };
+    };
+    const groupable = [];
+    for (let start = 0; start < segments.length; start += OPENED_AT_ONCE) {
+      const some = segments.slice(start, start + OPENED_AT_ONCE);
+      groupable.push(...(await Promise.all(some.map(measure))));
     }
     const groups = groupSegments(groupable, log.config);
     return groups.map((group) => group.map(({ segment }) => segment));
@@ -277,7 +289,8 @@ export class LogCleaner {
     const isOnline = log.failure === null && [...this.#logs.logsOnline()].includes(log);
     // Others than those that it began with: it was cut, and may have grown again.
     const isSame = log.segments === segments;
-    if (isOnline && isSame && rest.every((segment) => segments.list.includes(segment))) return;
+    const there = new Set(segments.list);
+    if (isOnline && isSame && rest.every((segment) => there.has(segment))) return;
     throw new CleaningAbortedError("the log has changed");
   }
 
@@ -316,6 +329,19 @@ function isOutrun(error: unknown): boolean {
     isNotFound(error) ||
     (error instanceof DiskError && error.code === "EBADF")
   );
+}
+
+/** What nobody asks for is not looked for: a segment's timestamps cost a read of its indexes. */
+async function cleanableSegments(log: Log): Promise<readonly CleanableSegment[]> {
+  if (log.config.minCompactionLagMs > 0) return await log.segmentSummaries();
+  const { list } = log.segments;
+  return list.map(({ baseOffset, sizeBytes, state }, index) => ({
+    baseOffset,
+    endOffset: list[index + 1]?.baseOffset ?? log.logEndOffset,
+    sizeBytes,
+    maxTimestampMs: -1,
+    isActive: state !== "inactive",
+  }));
 }
 
 function segmentsOf(log: Log, plan: CleaningPlan): readonly Segment[] {

@@ -154,7 +154,7 @@ export interface LogOptions {
   readonly cleanedOffset?: number;
   /** The log start offset that was checkpointed. Default 0. */
   readonly logStartOffset?: number;
-  /** Written to partition.metadata when the directory is made. */
+  /** Written to partition.metadata when the directory is made, which the first write does. */
   readonly topicId?: Uuid;
   /** Told before the listener when the log fails (R9): the whole directory goes offline. */
   readonly onFailure?: (error: DiskError) => void;

@@ -69,16 +69,26 @@ export class LogCopy {
 
   /** The log is closed: makes the copy what the log is. */
   async finish(): Promise<void> {
-    const names = (await this.#disk.list(this.#from)).filter(isOfALog);
+    const names = (await this.#listSource()).filter(isOfALog);
     for (const name of names) {
       if (this.#copied.get(name) !== (await this.#sizeOf(name))) await this.#copyUnlessGone(name);
     }
     // What retention has removed from the log while it was copied.
-    const wanted = new Set(names);
+    const wanted = new Set([...names, PARTITION_METADATA]);
     for (const name of await this.#disk.list(this.#to)) {
       if (!wanted.has(name)) await this.#disk.remove(`${this.#to}/${name}`);
     }
     await this.#disk.syncDir(this.#to);
+  }
+
+  /** Nothing was ever written to a log without a directory. */
+  async #listSource(): Promise<readonly string[]> {
+    try {
+      return await this.#disk.list(this.#from);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      return [];
+    }
   }
 
   async #sizeOf(name: string): Promise<number> {

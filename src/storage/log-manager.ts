@@ -228,7 +228,11 @@ export class LogManager {
   finishStart(): void {
     this.#recoveryReport.summarize();
     this.#placement.finishStart();
-    this.#background.start(() => this.#recoverUnopened([...this.#directories]));
+    this.#background.start(async () => {
+      // All that was recovered is durable now: the next start shall not go over it again, however soon it is.
+      await this.#checkpointAll(false);
+      await this.#recoverUnopened([...this.#directories]);
+    });
   }
 
   /** The logs that are open and have not failed. */

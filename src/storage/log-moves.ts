@@ -4,15 +4,14 @@ import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { writeSynced } from "./atomic-file.ts";
 import { removeDirectory } from "./directory-files.ts";
 import type { DirectoryHealth } from "./directory-health.ts";
-import { markedDirectoryName, PARTITION_METADATA, partitionDirectoryName } from "./file-names.ts";
+import { markedDirectoryName, partitionDirectoryName } from "./file-names.ts";
 import { CopyAbortedError, LogCopy } from "./log-copy.ts";
+import { makeLogDirectory } from "./log-creation.ts";
 import type { CheckpointName, LogDirectory } from "./log-directory.ts";
 import type { Log, LogConfig } from "./log.ts";
 import type { PartitionId } from "./log-manager-options.ts";
-import { encodePartitionMetadata } from "./partition-metadata.ts";
 import type { StoredLog } from "./stored-logs.ts";
 
 /** Below it, the rest of a log is copied while nothing is appended: some milliseconds. */
@@ -134,13 +133,9 @@ export class LogMove {
   /** Makes the directory of the copy. */
   async begin(): Promise<void> {
     await this.#inDestination(async () => {
-      const { disk } = this.#dependencies;
-      await disk.mkdir(this.#futurePath);
       // It says whose the copy is, so that it is begun anew for the same topic only.
-      const content = encodePartitionMetadata(this.#route.id.topicId);
-      await writeSynced(disk, `${this.#futurePath}/${PARTITION_METADATA}`, content);
-      await disk.syncDir(this.#futurePath);
-      await this.to.sync.sync();
+      const owner = { topicId: this.#route.id.topicId, parentSync: this.to.sync };
+      await makeLogDirectory(this.#dependencies.disk, this.#futurePath, owner);
     });
     // A compaction that is in the middle of a swap comes to its end, and no other begins.
     await this.log.removeSegmentsBelow(0, "the log moves without them");

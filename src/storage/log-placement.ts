@@ -41,8 +41,13 @@ export class LogPlacement {
     this.#preferredPaths.set(partitionDirectoryName(topic, partitionIndex), path);
   }
 
-  /** The directory for a partition that has none. Throws KafkaError KAFKA_STORAGE_ERROR. */
-  place({ topic, topicId, partitionIndex }: PartitionId): LogDirectory {
+  /**
+   * The directory for a partition that has none: nothing was ever written to it, if the cluster knows it
+   * to be in one that can be read. Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  place({ topic, topicId, partitionIndex, directoryId }: PartitionId): LogDirectory {
+    const assigned = this.#directories.find((each) => each.directoryId === directoryId);
+    if (assigned?.failure === null) return assigned;
     const name = `${topicId}-${partitionIndex}`;
     if (!this.#mayMakeAll) this.#outOfSight.add(name);
     if (!this.#outOfSight.has(name)) {

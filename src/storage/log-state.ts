@@ -5,12 +5,13 @@ import { type Random, randomBelow } from "../base/random.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import { batchLastOffset, batchMaxTimestamp } from "../protocol/records/batch.ts";
-import { replaceFile, writeUnsynced } from "./atomic-file.ts";
+import { replaceFile } from "./atomic-file.ts";
 import { encodeEpochCheckpoint } from "./checkpoint.ts";
 import type { DirectorySync } from "./directory-sync.ts";
-import { EPOCH_CHECKPOINT, offsetFileName, PARTITION_METADATA } from "./file-names.ts";
+import { EPOCH_CHECKPOINT, offsetFileName } from "./file-names.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";
+import { makeLogDirectory, syncLogDirectory } from "./log-creation.ts";
 import { LogSegments } from "./log-segments.ts";
 import { LogWriter } from "./log-writer.ts";
 import { encodeProducerSnapshot } from "./producer-snapshot.ts";
@@ -32,7 +33,7 @@ export interface LogStateOptions {
   readonly topicId: Uuid | undefined;
   readonly config: LogConfig;
   readonly logStartOffset: number;
-  /** Whether the directory and its partition.metadata, if they were there, are known to be durable. */
+  /** Whether the directory and its partition.metadata are known to be there, and durable. */
   readonly isDirectoryDurable: boolean;
 }
 
@@ -65,7 +66,7 @@ export class LogState {
     this.#directory = options.directory;
     this.#topicId = options.topicId;
     this.#config = options.config;
-    this.#isDirectoryDurable = options.isDirectoryDurable && recovered.segments.length > 0;
+    this.#isDirectoryDurable = options.isDirectoryDurable;
     this.epochs = recovered.epochs;
     this.producers = recovered.producers;
     this.logEndOffset = recovered.logEndOffset;
@@ -81,7 +82,7 @@ export class LogState {
         clock: dependencies.clock,
         timers: dependencies.timers,
         syncFiles: () => this.#syncFiles(),
-        syncNames: () => this.#syncNames(),
+        syncNames: () => this.syncNames(),
         onAdvance: dependencies.onAdvance,
         onFailure: dependencies.onFailure,
       },
@@ -89,7 +90,7 @@ export class LogState {
         segment: this.segments.active,
         endOffset: recovered.logEndOffset,
         flushedEndOffset: recovered.flushedEndOffset,
-        hasNewNames: !this.#isDirectoryDurable,
+        hasNewNames: !options.isDirectoryDurable,
         config: options.config,
       },
     );
@@ -153,8 +154,12 @@ export class LogState {
     // Not synced: if a power cut after the stop damages it, the next start scans more, no harm done.
     if (this.#snapshotOffset === this.logEndOffset) return;
     const path = `${this.#directory}/${offsetFileName(this.logEndOffset, ".snapshot")}`;
-    const content = encodeProducerSnapshot(this.producers.snapshot());
-    await writeUnsynced(this.#dependencies.disk, path, content);
+    const file = await this.#dependencies.disk.open(path, { create: true, truncate: true });
+    try {
+      await file.writev([encodeProducerSnapshot(this.producers.snapshot())], 0);
+    } finally {
+      await file.close();
+    }
   }
 
   /** Finds out the sizes of segments that were not scanned. Throws DiskError. */
@@ -167,6 +172,17 @@ export class LogState {
     this.writer.stop();
     await this.writer.quiet();
     await Promise.all(this.segments.list.map((segment) => segment.close()));
+  }
+
+  /** Makes the directory, if it is not there, and the names of the files in it durable. Throws DiskError. */
+  async syncNames(): Promise<void> {
+    const { disk, parentSync } = this.#dependencies;
+    const directory = this.#directory;
+    const topicId = this.#topicId;
+    if (this.#isDirectoryDurable) await disk.syncDir(directory);
+    else if (this.#hasFiles) await syncLogDirectory(disk, directory, { topicId, parentSync });
+    else await makeLogDirectory(disk, directory, { topicId, parentSync });
+    this.#isDirectoryDurable = true;
   }
 
   #roll(): void {
@@ -203,22 +219,8 @@ export class LogState {
     return isDirty;
   }
 
-  /** A directory that cannot say whose it is would be taken for a stray, with all that is in it. */
-  async #syncNames(): Promise<void> {
-    const { disk, parentSync } = this.#dependencies;
-    if (!this.#isDirectoryDurable && this.#topicId !== undefined) await this.#syncMetadata();
-    const own = disk.syncDir(this.#directory);
-    await (this.#isDirectoryDurable ? own : Promise.all([own, parentSync.sync()]));
-    this.#isDirectoryDurable = true;
-  }
-
-  async #syncMetadata(): Promise<void> {
-    const file = await this.#dependencies.disk.open(`${this.#directory}/${PARTITION_METADATA}`);
-    try {
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
+  get #hasFiles(): boolean {
+    return this.segments.list.some((segment) => segment.isCreated);
   }
 }
 

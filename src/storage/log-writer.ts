@@ -313,6 +313,8 @@ export class LogWriter {
 
   /** Makes durable what is written now, and with it the names without which it would not be found. */
   async #sync(): Promise<void> {
+    // There is no file yet, nor the directory: the first write makes it.
+    if (!this.#segments.some((segment) => segment.isCreated)) return;
     const dirty = this.#segments.filter((segment) => segment.needsFlush);
     const hasFinished = dirty.some((segment) => segment.isFinishable);
     const hasNewNames = this.#hasNewNames || hasFinished;

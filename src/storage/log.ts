@@ -23,7 +23,6 @@ import type {
   TimestampedOffset,
 } from "./log-config.ts";
 import { LogChanges } from "./log-changes.ts";
-import { createLog } from "./log-creation.ts";
 import { LogReads } from "./log-reads.ts";
 import type { LogSegments } from "./log-segments.ts";
 import { LogState, type LogStateDependencies } from "./log-state.ts";
@@ -91,7 +90,7 @@ export class Log {
     this.#changes = this.#changesOf();
     this.#state = this.#newState(recovered, {
       logStartOffset: options.logStartOffset ?? 0,
-      isDirectoryDurable: options.isClean === true,
+      isDirectoryDurable: options.isClean === true && recovered.segments.length > 0,
     });
   }
 
@@ -107,9 +106,7 @@ export class Log {
     const segmentDependencies = { disk, clock, logger, cache, report };
     const parentPath = options.directory.slice(0, options.directory.lastIndexOf("/")) || "/";
     const parentSync = dependencies.parentSync ?? new DirectorySync(disk, parentPath);
-    const recovered =
-      (await recoverLog(segmentDependencies, options)) ??
-      (await createLog(segmentDependencies, options));
+    const recovered = await recoverLog(segmentDependencies, options);
     const log = new Log(dependencies, segmentDependencies, parentSync, options, recovered);
     await log.#state.measure();
     if (recovered.flushedEndOffset < recovered.logEndOffset) await log.flush();

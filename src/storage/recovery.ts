@@ -26,6 +26,7 @@ import {
   type StoredEpochs,
   type StoredProducers,
 } from "./log-files.ts";
+import { emptyLog } from "./log-creation.ts";
 import type { ProducerState } from "./producer-state.ts";
 import { scanSegments } from "./recovery-scan.ts";
 import { scanOverDamage } from "./resync.ts";
@@ -36,7 +37,7 @@ import { loadTxnIndex } from "./segment-transactions.ts";
 
 /** What a log begins its life with. */
 export interface RecoveredLog {
-  /** Ascending; the last one is active. Empty when the directory was made just now. */
+  /** Ascending; the last one is active. Empty when nothing was ever written, or nothing is left. */
   readonly segments: Segment[];
   readonly epochs: LeaderEpochs;
   readonly producers: ProducerState;
@@ -46,8 +47,8 @@ export interface RecoveredLog {
 }
 
 /**
- * Finds out what an existing directory holds, and puts it in order (S3, S4, S6, S11, S16, S17); null
- * when there is no segment. After a clean stop only the end of the last segment is looked at. Otherwise
+ * Finds out what the log's directory holds, if it is there, and puts it in order (S3, S4, S6, S11, S16,
+ * S17). After a clean stop only the end of the last segment is looked at. Otherwise
  * every batch from the segment with the recovery point on is checked, and the log is cut where the first
  * one at or above that point is not whole. What is damaged below it is kept and said (R10). Every
  * step may be repeated: a crash in between leaves a directory that the next recovery brings to the
@@ -56,10 +57,10 @@ export interface RecoveredLog {
 export async function recoverLog(
   dependencies: SegmentDependencies,
   options: LogOptions,
-): Promise<RecoveredLog | null> {
+): Promise<RecoveredLog> {
   const { disk, logger, report } = dependencies;
   const { directory } = options;
-  if ((await listLogFiles(disk, directory)) === null) return null;
+  if ((await listLogFiles(disk, directory)) === null) return emptyLog(options);
   await completeSwaps(dependencies, directory);
   const files = must(await listLogFiles(disk, directory), "the directory is there");
   reportMissing(logger, options, files);
@@ -67,7 +68,7 @@ export async function recoverLog(
   if (files.segmentBases.length === 0) {
     // Snapshots of a log that is not there must not be taken for those of its successor.
     await removeSnapshots(disk, directory, files.snapshotOffsets);
-    return null;
+    return emptyLog(options);
   }
   const stored = await loadLeaderEpochs(disk, directory);
   const recovery = new Recovery(dependencies, options, files);

@@ -45,14 +45,17 @@ export async function swapSegments(
   const others = oldBaseOffsets.slice(1);
   const deletedPaths: string[] = [];
   for (const other of others.toReversed()) {
-    for (const suffix of [".log", ...INDEX_SUFFIXES] as const) {
+    const renames = ([".log", ...INDEX_SUFFIXES] as const).map(async (suffix) => {
       const path = `${directory}/${offsetFileName(other, suffix)}`;
-      if (await renameIfThere(disk, path, `${path}${DELETED_SUFFIX}`)) {
-        deletedPaths.push(`${path}${DELETED_SUFFIX}`);
-      }
-    }
+      const deletedPath = `${path}${DELETED_SUFFIX}`;
+      if (await renameIfThere(disk, path, deletedPath)) deletedPaths.push(deletedPath);
+    });
     // Snapshots stand at the borders of segments, and this is no border any more.
-    await removeFile(disk, `${directory}/${offsetFileName(other, ".snapshot")}`);
+    const snapshot = removeFile(disk, `${directory}/${offsetFileName(other, ".snapshot")}`);
+    const done = [...renames, snapshot];
+    // A refusal is told when nothing runs any more.
+    await Promise.allSettled(done);
+    await Promise.all(done);
   }
   await putInPlace(disk, directory, baseOffset);
   return deletedPaths;

@@ -55,6 +55,16 @@ describe("what is cleaned", () => {
     expect(planCleaning(segments(5), { ...LIMITS, cleanedOffset: 400 }).dirtyBytes).toBe(0);
   });
 
+  test("of very many segments the oldest, and the rest in the rounds that follow", () => {
+    const many = { ...LIMITS, endOffset: Infinity };
+    const first = planCleaning(segments(300), many);
+    expect(first).toMatchObject({ firstUncleanableOffset: 12_800, dirtyBytes: 299_000 });
+    expect(first.segments.length).toBe(128);
+    const next = planCleaning(segments(300), { ...many, cleanedOffset: 12_800 });
+    expect(next).toMatchObject({ firstDirtyOffset: 12_800, firstUncleanableOffset: 25_600 });
+    expect(next.dirtyRatio).toBeCloseTo(171 / 299);
+  });
+
   test("a checkpoint beyond the log or below its start is not believed", () => {
     expect(planCleaning(segments(3), { ...LIMITS, cleanedOffset: 900 }).firstDirtyOffset).toBe(0);
     const cut = segments(5).slice(2);
@@ -95,6 +105,12 @@ describe("groups of segments", () => {
     expect(basesOf(groupSegments([0, 1, 2].map(wide), limits))).toEqual([[0, 100], [200]]);
     const tall = (index: number) => ({ ...small(index), sizeBytes: 10, indexBytes: 48 });
     expect(basesOf(groupSegments([0, 1, 2].map(tall), limits))).toEqual([[0, 100], [200]]);
+  });
+
+  test("are not so many that a process which dies often never gets one done", () => {
+    const many = Array.from({ length: 150 }, (_, index) => ({ ...small(index), sizeBytes: 1 }));
+    const wide = { segmentBytes: 1000, segmentIndexBytes: 10_000 };
+    expect(groupSegments(many, wide).map(({ length }) => length)).toEqual([64, 64, 22]);
   });
 
   test("never reach farther than an index can tell", () => {

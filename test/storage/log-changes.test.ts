@@ -216,6 +216,14 @@ describe("truncateFullyAndStartAt", () => {
       expect([again.logStartOffset, again.logEndOffset]).toEqual([offset, offset + 2]);
     },
   );
+
+  test("makes the directory of a log that nothing was written to", async () => {
+    const { open, disk } = logWorld();
+    const log = await open();
+    await log.truncateFullyAndStartAt(7);
+    const again = await opensAgain(disk, 0);
+    expect([again.logStartOffset, again.logEndOffset]).toEqual([7, 7]);
+  });
 });
 
 describe("removeSegmentsBelow", () => {

@@ -121,6 +121,31 @@ describe("while a log is compacted", () => {
   });
 });
 
+test("many small segments become few though the process is killed again and again on the way", async () => {
+  /** Less than half of what it takes to go over all of them once. */
+  const LIFE_EVENTS = 4_000;
+  const SEGMENTS = 400;
+  const world = new CompactionWorld(8);
+  await world.start();
+  const config = { ...COMPACTED, segmentBytes: 1_000_000 };
+  const uncompacted = { compacts: false, deletes: false };
+  let log = await world.open("topic", { ...config, cleanupPolicy: uncompacted });
+  for (let count = 1; count < SEGMENTS; count += 1) {
+    append(log, 1);
+    log.rollSegment();
+  }
+  await world.run(log.flush());
+  for (let life = 0; log.segmentBaseOffsets.length > SEGMENTS / 10; life += 1) {
+    expect(life).toBeLessThan(20);
+    await world.end("kill");
+    await world.start();
+    log = await world.open("topic", config);
+    await world.steps(LIFE_EVENTS);
+    console.log(life, log.segmentBaseOffsets.length);
+  }
+  expect((await offsetsOf(world, log)).length).toBeGreaterThanOrEqual(SEGMENTS - 1);
+});
+
 describe("max.compaction.lag.ms", () => {
   const LAGGING = { maxCompactionLagMs: 500, minCleanableDirtyRatio: 1, segmentBytes: 1_000_000 };
 

@@ -143,7 +143,10 @@ describe("partitions", () => {
     const logDirs = ["/a", "/b"];
     const manager = await start({ logDirs });
     const ids = [0, 1, 2, 3, 4, 5].map((index) => partition(index));
-    await Promise.all(ids.map((id) => manager.openLog(id, CONFIG)));
+    const logs = await Promise.all(ids.map((id) => manager.openLog(id, CONFIG)));
+    expect(disk.names("/a").filter((name) => name.startsWith("topic"))).toEqual([]);
+    for (const log of logs) log.append(batchOf(1), CLIENT);
+    await settle();
     const count = (root: string): number =>
       disk.names(root).filter((name) => name.endsWith("partition.metadata")).length;
     expect([count("/a"), count("/b")]).toEqual([3, 3]);
@@ -158,7 +161,7 @@ describe("partitions", () => {
     ).toEqual(ids);
     expect(again.log("topic", 4)).toBeUndefined();
     const log = await again.openLog(partition(4), CONFIG);
-    expect(log.logEndOffset).toBe(3);
+    expect(log.logEndOffset).toBe(4);
     expect(await again.openLog(partition(4), CONFIG)).toBe(log);
     await again.close(9);
   });
@@ -194,6 +197,7 @@ describe("partitions", () => {
     const log = await manager.openLog(partition(0, TOPIC_B), CONFIG);
     expect(log.logEndOffset).toBe(0);
     expect(log.latestLeaderEpoch).toBe(-1);
+    log.append(batchOf(1), CLIENT);
     const stray = disk.names("/data").filter((name) => /^topic-0\.[0-9a-f]{32}-stray\//.test(name));
     expect(stray.some((name) => name.endsWith("/00000000000000000000.log"))).toBe(true);
     expect(said.some(({ message }) => message.includes("another topic"))).toBe(true);
@@ -228,6 +232,7 @@ describe("partitions", () => {
     for (const index of [0, 1]) await manager.openLog(partition(index), CONFIG);
     manager.log("topic", 1)!.append(batchOf(1), CLIENT);
     await manager.close(null);
+    await disk.memory.mkdir("/data/topic-0");
     for (const index of [0, 1])
       disk.put(`/data/topic-${index}/partition.metadata`, Buffer.alloc(10));
     const again = await managerWorld(disk).start();
@@ -257,6 +262,8 @@ describe("partitions", () => {
     );
     const next = await manager.openLog(partition(0, TOPIC_B), CONFIG);
     expect(next.logEndOffset).toBe(0);
+    next.append(batchOf(1), CLIENT);
+    await next.flush();
     await disk.memory.mkdir(`/data/topic-3.${"a".repeat(32)}-delete`);
     await disk.memory.rename("/data/topic-0", `/data/topic-0.${"b".repeat(32)}-delete`);
     await manager.close(null);

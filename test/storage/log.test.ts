@@ -377,6 +377,8 @@ describe("a failed write or sync is final (R9, S8)", () => {
     expect(() => log.append(batchOf(1), CLIENT)).toThrow(
       expect.objectContaining({ errorName: "KAFKA_STORAGE_ERROR" }),
     );
+    // What ran beside it comes to its end.
+    await settle();
     const calls = disk.calls.length;
     await settle();
     expect(disk.calls.length, "nothing is tried again").toBe(calls);
