@@ -72,7 +72,7 @@ export default defineConfig({
         test: {
           name: "compat",
           include: ["test/compat/**/*.test.ts"],
-          globalSetup: [BUILD, "test/support/stock-clients.ts"],
+          globalSetup: [BUILD, "test/support/stock-clients.ts", "test/support/compat-clients.ts"],
           testTimeout: 600_000,
           hookTimeout: 900_000,
           fileParallelism: false,

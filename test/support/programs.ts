@@ -70,3 +70,8 @@ export class RunningProgram {
     await this.#ended;
   }
 }
+
+/** What the program of a client prints, as one JSON object, about what it did. */
+export async function factsOf<T>(command: string, args: readonly string[]): Promise<T> {
+  return JSON.parse(await outputOf(command, args)) as T;
+}
