@@ -135,11 +135,13 @@ export class LogCopy {
   }
 }
 
-/** Not what waits for its removal, nor what a crash has left. */
+/**
+ * Not what waits for its removal, nor what a crash has left; nor partition.metadata, which the copy has
+ * from its beginning: written anew it could be torn, and nobody would know whose the copy is.
+ */
 function isOfALog(name: string): boolean {
   return (
     name === EPOCH_CHECKPOINT ||
-    name === PARTITION_METADATA ||
     SEGMENT_SUFFIXES.some((suffix) => offsetOfFileName(name, suffix) !== null)
   );
 }
