@@ -154,6 +154,8 @@ export interface LogOptions {
   readonly cleanedOffset?: number;
   /** The log start offset that was checkpointed. Default 0. */
   readonly logStartOffset?: number;
+  /** Nothing of that name is there for certain, so that nobody needs to look. Default false. */
+  readonly isNew?: boolean;
   /** Written to partition.metadata when the directory is made, which the first write does. */
   readonly topicId?: Uuid;
   /** Told before the listener when the log fails (R9): the whole directory goes offline. */

@@ -347,6 +347,7 @@ export class LogManager {
       (await this.#findDamaged(key, id));
     const open = directory?.logs.get(key);
     if (open !== undefined) return open;
+    const isNew = !this.#directories.some(({ partitions }) => partitions.has(key));
     for (const each of this.#directories) {
       if (each !== directory && each.partitions.has(key)) await this.#removal.evict(each, key, id);
     }
@@ -355,7 +356,7 @@ export class LogManager {
     chosen.partitions.set(key, id);
     const log = await this.#health.guard(chosen, async () => {
       await chosen.dropStaleEntries();
-      return await this.#open(chosen, key, id, config);
+      return await this.#open(chosen, key, id, config, isNew);
     });
     if (log === null) throw storageError(chosen);
     // The directory went offline while the log was being opened (R9).
@@ -364,7 +365,13 @@ export class LogManager {
     return log;
   }
 
-  #open(directory: LogDirectory, key: string, id: PartitionId, config: LogConfig): Promise<Log> {
+  #open(
+    directory: LogDirectory,
+    key: string,
+    id: PartitionId,
+    config: LogConfig,
+    isNew = false,
+  ): Promise<Log> {
     const { disk, clock, logger, timers, random } = this.#dependencies;
     return Log.open(
       {
@@ -381,6 +388,7 @@ export class LogManager {
       {
         directory: `${directory.path}/${key}`,
         config,
+        isNew,
         isClean: directory.isClean || directory.recovered.has(key),
         ...directory.checkpointsOf(id),
         topicId: id.topicId,

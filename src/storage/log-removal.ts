@@ -3,7 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
 import type { BackgroundTasks } from "./background-tasks.ts";
 import { removeDirectory } from "./directory-files.ts";
-import type { DirectoryHealth } from "./directory-health.ts";
+import { type DirectoryHealth, storageError } from "./directory-health.ts";
 import { type DirectoryMark, markedDirectoryName } from "./file-names.ts";
 import type { LogDirectory } from "./log-directory.ts";
 import { listLogFiles } from "./log-files.ts";
@@ -37,14 +37,23 @@ export class LogRemoval {
     });
   }
 
-  /** Takes a directory out of the way of the log of the same name that `id` says. */
+  /**
+   * Takes a directory out of the way of the log of the same name that `id` says. Throws KafkaError
+   * KAFKA_STORAGE_ERROR where the disk refuses that: the name must not be used then (E16).
+   */
   async evict(directory: LogDirectory, key: string, id: PartitionId): Promise<void> {
+    await this.#evict(directory, key, id);
+    if (directory.partitions.has(key)) throw storageError(directory);
+  }
+
+  async #evict(directory: LogDirectory, key: string, id: PartitionId): Promise<void> {
     const { disk, health, logger } = this.#dependencies;
     const path = `${directory.path}/${key}`;
     const stored = directory.partitions.get(key);
     if (stored?.topicId === null) {
       const files = await health.guard(directory, () => listLogFiles(disk, path));
-      if (files === null || files.segmentBases.length === 0) {
+      if (files === null) return;
+      if (files.segmentBases.length === 0) {
         // A crash came before its first file: there is nothing in it.
         directory.partitions.delete(key);
         return;
@@ -81,16 +90,15 @@ export class LogRemoval {
       try {
         await disk.rename(`${directory.path}/${key}`, path);
       } catch (error) {
-        // Its opening was refused before anything was made (EMFILE): there is nothing to move.
+        // Nothing was ever written to it: there is nothing to move.
         if (!isNotFound(error)) throw error;
       }
       await directory.forget(key);
       return path;
     });
-    if (moved === null) {
-      directory.partitions.delete(key);
-      directory.logs.delete(key);
-    }
+    if (moved === null) directory.logs.delete(key);
+    // Where there only was no room the name is still taken, and whoever wants it tries again (E16).
+    if (directory.failure !== null) directory.partitions.delete(key);
     return moved;
   }
 }

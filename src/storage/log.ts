@@ -23,6 +23,7 @@ import type {
   TimestampedOffset,
 } from "./log-config.ts";
 import { LogChanges } from "./log-changes.ts";
+import { emptyLog } from "./log-creation.ts";
 import { LogReads } from "./log-reads.ts";
 import type { LogSegments } from "./log-segments.ts";
 import { LogState, type LogStateDependencies } from "./log-state.ts";
@@ -106,7 +107,8 @@ export class Log {
     const segmentDependencies = { disk, clock, logger, cache, report };
     const parentPath = options.directory.slice(0, options.directory.lastIndexOf("/")) || "/";
     const parentSync = dependencies.parentSync ?? new DirectorySync(disk, parentPath);
-    const recovered = await recoverLog(segmentDependencies, options);
+    const recovered =
+      options.isNew === true ? emptyLog(options) : await recoverLog(segmentDependencies, options);
     const log = new Log(dependencies, segmentDependencies, parentSync, options, recovered);
     await log.#state.measure();
     if (recovered.flushedEndOffset < recovered.logEndOffset) await log.flush();

@@ -152,6 +152,28 @@ describe("a full directory", () => {
     await manager.close(null);
   });
 
+  test("where a deleted log cannot be moved aside gives its records to no other topic (E16)", async () => {
+    const { clock, disk, open } = world();
+    const manager = await open(["/a"]);
+    const log = await manager.openLog(partition(0), FLUSHED);
+    log.append(batchOf(3), CLIENT);
+    await log.flush();
+    const rule = { operations: ["rename"], path: "/a/topic-0", times: Infinity, fault: NO_ROOM };
+    disk.setRules([rule as NewFaultRule]);
+    await manager.deleteLog("topic", 0);
+    await expect(manager.openLog(partition(0, OTHER_ID), FLUSHED)).rejects.toThrow("ENOSPC");
+    disk.setRules([]);
+    await clock.advance(1_000);
+    const next = await manager.openLog(partition(0, OTHER_ID), FLUSHED);
+    expect(next.logEndOffset).toBe(0);
+    next.append(batchOf(1), CLIENT);
+    await next.flush();
+    await manager.close(null);
+    const again = await open(["/a"]);
+    expect((await again.openLog(partition(0, OTHER_ID), FLUSHED)).logEndOffset).toBe(1);
+    await again.close(null);
+  });
+
   test("is offline for ever when a sync fails in it", async () => {
     const { clock, disk, open } = world();
     const manager = await open();

@@ -326,6 +326,8 @@ describe("a topic that is deleted and made anew", () => {
 
   test("after its creation was refused takes nothing offline", async () => {
     const { start, disk } = managerWorld();
+    await (await start()).close(null);
+    await disk.memory.mkdir("/data/topic-0");
     const manager = await start();
     const other = await manager.openLog(partition(1), CONFIG);
     disk.fail("list", "/topic-0", "EMFILE");
@@ -475,6 +477,21 @@ describe("checkpoints", () => {
     expect((await after.openLog(partition(0), CONFIG)).logEndOffset).toBe(10);
     expect(killed.content(path)).toEqual(content);
     await manager.close(null);
+  });
+
+  test("what a start has recovered the next one does not go over again, however soon it comes", async () => {
+    const { start, disk } = managerWorld();
+    const log = await (await start()).openLog(partition(0), CONFIG);
+    log.append(batchOf(10), CLIENT);
+    await settle();
+    const killed = disk.clone();
+    const again = await managerWorld(killed).start();
+    await again.openLog(partition(0), CONFIG);
+    again.finishStart();
+    await settle();
+    expect(checkpointText(killed.content("/data/recovery-point-offset-checkpoint"))).toBe(
+      "0\n1\ntopic 0 10\n",
+    );
   });
 
   test("of partitions that nobody has opened are kept", async () => {
