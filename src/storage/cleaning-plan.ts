@@ -101,32 +101,30 @@ export function groupSegments<T extends GroupableSegment>(
   limits: { readonly segmentBytes: number; readonly segmentIndexBytes: number },
 ): T[][] {
   const groups: T[][] = [];
-  let sizes = { log: 0, index: 0, timeIndex: 0 };
+  let sizes = NO_SIZES;
   for (const segment of segments) {
-    const group = groups.at(-1);
-    const sum = {
-      log: sizes.log + segment.sizeBytes,
-      index: sizes.index + segment.indexBytes,
-      timeIndex: sizes.timeIndex + segment.timeIndexBytes,
-    };
-    const firstBase = group?.[0]?.baseOffset ?? 0;
+    const group = groups.at(-1) ?? [];
+    const sum = plus(sizes, segment);
     const fits =
-      (group?.length ?? 0) < MAX_GROUP_SEGMENTS &&
+      group.length > 0 &&
+      group.length < MAX_GROUP_SEGMENTS &&
       sum.log <= limits.segmentBytes &&
       sum.index <= limits.segmentIndexBytes &&
       sum.timeIndex <= limits.segmentIndexBytes &&
-      segment.endOffset - 1 - firstBase <= MAX_RELATIVE_OFFSET;
-    if (group !== undefined && fits) {
-      group.push(segment);
-      sizes = sum;
-    } else {
-      groups.push([segment]);
-      sizes = {
-        log: segment.sizeBytes,
-        index: segment.indexBytes,
-        timeIndex: segment.timeIndexBytes,
-      };
-    }
+      segment.endOffset - 1 - (group[0]?.baseOffset ?? 0) <= MAX_RELATIVE_OFFSET;
+    if (fits) group.push(segment);
+    else groups.push([segment]);
+    sizes = fits ? sum : plus(NO_SIZES, segment);
   }
   return groups;
+}
+
+const NO_SIZES = { log: 0, index: 0, timeIndex: 0 };
+
+function plus(sizes: typeof NO_SIZES, segment: GroupableSegment): typeof NO_SIZES {
+  return {
+    log: sizes.log + segment.sizeBytes,
+    index: sizes.index + segment.indexBytes,
+    timeIndex: sizes.timeIndex + segment.timeIndexBytes,
+  };
 }

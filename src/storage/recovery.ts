@@ -123,7 +123,7 @@ class Recovery {
     const active = Segment.reopened(this.#dependencies, this.#segmentOptions(baseOffset), {
       file,
       indexes: end.indexes,
-      txns: await loadTxnIndex(this.#dependencies, lastSegment, file),
+      txns: await loadTxnIndex(this.#dependencies, lastSegment, () => Promise.resolve(file)),
       sizeBytes: end.sizeBytes,
       flushedBytes: end.sizeBytes,
     });

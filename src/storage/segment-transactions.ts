@@ -16,15 +16,17 @@ interface SegmentFiles {
 /**
  * The aborted transactions of a segment that an earlier process has written. Where there is a file, it
  * is derived from the batches and from the producers as they were before them, which have checksums.
- * Only where these are damaged is the file believed. Throws DiskError.
+ * Only where these are damaged is the file believed. Most segments have none: those are not opened. Throws
+ * DiskError.
  */
 export async function loadTxnIndex(
   { disk, clock }: { readonly disk: Disk; readonly clock: Clock },
   segment: SegmentFiles,
-  file: DiskFile,
+  openLog: () => Promise<DiskFile>,
 ): Promise<TxnIndex> {
   const stored = await readUnlessMissing(disk, segment.path(".txnindex"));
   if (stored === null) return new TxnIndex([]);
+  const file = await openLog();
   const before = await readUnlessMissing(disk, segment.path(".snapshot"));
   const derived = await derive({ file, clock }, segment.baseOffset, before);
   return new TxnIndex(derived ?? storedEntries(stored));

@@ -268,15 +268,15 @@ export class Segment implements Unloadable {
 
   /** Lends the open file and the indexes to `task`. Throws DiskError EBADF once closed. */
   async use<T>(task: (view: SegmentView) => Promise<T>): Promise<T> {
+    return await this.#hold(async () => task(await this.#opened()));
+  }
+
+  /** Runs the task while nobody changes the segment's files. */
+  async #hold<T>(task: () => Promise<T>): Promise<T> {
     while (this.#gate !== null) await this.#gate.opened;
     this.#useCount += 1;
     try {
-      const view = this.#view() ?? (await this.#load());
-      if (this.#state === "inactive") {
-        this.#isUnloadWanted = false;
-        this.#dependencies.cache.touch(this);
-      }
-      return await task(view);
+      return await task();
     } finally {
       this.#useCount -= 1;
       if (this.#useCount === 0) {
@@ -371,7 +371,10 @@ export class Segment implements Unloadable {
 
   /** The transactions whose abort marker lies in it. Throws DiskError. */
   async abortedTransactions(): Promise<readonly AbortedTransaction[]> {
-    this.#txns ??= await this.use(({ file }) => loadTxnIndex(this.#dependencies, this, file));
+    this.#txns ??= await this.#hold(() => {
+      this.#refuseIfClosed();
+      return loadTxnIndex(this.#dependencies, this, async () => (await this.#opened()).file);
+    });
     return this.#txns.entries;
   }
 
@@ -381,8 +384,21 @@ export class Segment implements Unloadable {
     }
   }
 
-  #view(): SegmentView | null {
+  async #opened(): Promise<SegmentView> {
+    const view = this.#view() ?? (await this.#load());
+    if (this.#state === "inactive") {
+      this.#isUnloadWanted = false;
+      this.#dependencies.cache.touch(this);
+    }
+    return view;
+  }
+
+  #refuseIfClosed(): void {
     if (this.#isClosed) throw new DiskError("EBADF", this.path(".log"), "read");
+  }
+
+  #view(): SegmentView | null {
+    this.#refuseIfClosed();
     if (this.#file === null || this.#indexes === null) return null;
     return { file: this.#file, indexes: this.#indexes };
   }

@@ -123,8 +123,8 @@ describe("while a log is compacted", () => {
 
 test("many small segments become few though the process is killed again and again on the way", async () => {
   /** Less than half of what it takes to go over all of them once. */
-  const LIFE_EVENTS = 4_000;
-  const SEGMENTS = 400;
+  const LIFE_EVENTS = 8_000;
+  const SEGMENTS = 256;
   const world = new CompactionWorld(8);
   await world.start();
   const config = { ...COMPACTED, segmentBytes: 1_000_000 };
@@ -141,7 +141,6 @@ test("many small segments become few though the process is killed again and agai
     await world.start();
     log = await world.open("topic", config);
     await world.steps(LIFE_EVENTS);
-    console.log(life, log.segmentBaseOffsets.length);
   }
   expect((await offsetsOf(world, log)).length).toBeGreaterThanOrEqual(SEGMENTS - 1);
 });
