@@ -30,8 +30,10 @@ const TOPIC = "work";
 const PARTITIONS = 4;
 /** An ack that we got to see later than this is passed over: the kill would come too late after it. */
 const FRESH_MS = 25;
-/** Fifty partitions, most of which are idle: a segment of each tenth of a second would be thousands of files. */
-const COMPACTING = { "log.roll.ms": 1000, "log.cleaner.min.cleanable.ratio": 0.01 };
+/** __consumer_offsets is compacted all the time. */
+const COMPACTING = { "log.cleaner.min.cleanable.ratio": 0.01 };
+/** A member whose leave was lost in a kill keeps the others waiting for so long (group_clients.py). */
+const SESSIONS = { "group.min.session.timeout.ms": 1000 };
 const GROUP_ID_NOT_FOUND = 69;
 const RETRY_MS = 20;
 const MAX_TRIES = 1000;
@@ -47,7 +49,10 @@ export async function killGroupRounds(
   options: BrokerOptions,
   plan: GroupKillPlan,
 ): Promise<GroupKillReport> {
-  const busy = { ...options, overrides: { ...BUSY, ...COMPACTING, ...options.overrides } };
+  const busy = {
+    ...options,
+    overrides: { ...BUSY, ...COMPACTING, ...SESSIONS, ...options.overrides },
+  };
   let broker = await BrokerProcess.start(busy);
   const { bootstrap } = broker;
   await makeTopic(bootstrap);

@@ -72,7 +72,8 @@ def consumer_of(group, **settings):
         "group.id": group,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "session.timeout.ms": 10000,
+        # Longer than a restart; a kill can swallow a leave, and then the others wait for it.
+        "session.timeout.ms": 3000,
         "heartbeat.interval.ms": 100,
         **settings,
     })
