@@ -5,6 +5,7 @@ import { errorCode, type ErrorName } from "../protocol/errors.ts";
 import type { FetchResponse } from "../protocol/messages/01-fetch.ts";
 import type { Deadline, Deadlines, Expirable } from "./delayed.ts";
 import type { Partition, PartitionWatcher } from "./partition.ts";
+import { readRecords } from "./read-records.ts";
 import { refusalOf } from "./refusal.ts";
 
 /** One partition that a fetch asks for. Never changed: sessions keep it from one fetch to the next. */
@@ -292,7 +293,7 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
     maxBytes: number,
   ): Promise<number> {
     try {
-      const { records, nextOffset, release } = await partition.log.read({
+      const { records, nextOffset, release } = await readRecords(partition.log, {
         offset: target.fetchOffset,
         endOffset,
         maxBytes,
