@@ -25,7 +25,7 @@ describe("kafka-consumer-groups and kafka-groups", () => {
     await admin.connect();
     const configEntries = [{ name: "retention.ms", value: "-1" }];
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, configEntries }] });
-    const producer = kafka.producer();
+    const producer = kafka.producer({ idempotent: true });
     await producer.connect();
     const messages = PARTITIONS.flatMap((partition) =>
       Array.from({ length: 10 }, (_, n) => ({

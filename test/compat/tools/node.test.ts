@@ -45,7 +45,7 @@ describe("Kafka's tools for logs and the node", () => {
     const configEntries = [{ name: "retention.ms", value: "-1" }];
     const numPartitions = timestampsMs.length;
     await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }] });
-    const producer = kafka.producer();
+    const producer = kafka.producer({ idempotent: true });
     await producer.connect();
     const messages = timestampsMs.flatMap((times, partition) =>
       times.map((timestamp, n) => ({
