@@ -2,7 +2,7 @@
 # Holdfast and Apache Kafka side by side: the same clients, the same machine, one run, taken in turn.
 #
 #   npm run bench -- [PART...]      startup throughput tail latency flush acks memory recovery partitions
-#                                   connections; default: all
+#                                   connections hostile; default: all
 #
 # RUNS (3): rounds of each part. Needs `npm run build`, and test/peers/kafka/setup.sh to have run. Appends
 # one JSON line a measurement to $OUT (default: a temporary file) and prints the tables of
@@ -15,7 +15,7 @@ root=$(cd "$here/../.." && pwd)
 
 RUNS=${RUNS:-3}
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(startup throughput tail latency flush acks memory recovery partitions connections)
+[ ${#parts[@]} -gt 0 ] || parts=(startup throughput tail latency flush acks memory recovery partitions connections hostile)
 
 part_startup() {
   for round in $(seq "$RUNS"); do
@@ -103,6 +103,36 @@ part_connections() {
     done
   done
   stop_all
+}
+
+# From produce() to the consumer at 1,000 msg/s, alone and beside ATTACKERS (10000) connections that nobody asked for
+# (test/hostile/attack.mjs). Ours only: each kind of them against the runs without any just before.
+part_hostile() {
+  local count=${ATTACKERS:-10000} files kind
+  files=$(ulimit -Hn)
+  if [ "$files" != unlimited ] && [ "$files" -lt $((2 * count)) ]; then
+    echo "part hostile is skipped: $count connections need $((2 * count)) open files, ulimit -Hn says $files" >&2
+    return
+  fi
+  ulimit -n "$files"
+  rm -rf "$work/data"
+  start_holdfast
+  OUT=/dev/null measure holdfast bench-rdkafka.sh N=300000
+  OUT=/dev/null measure holdfast bench-e2e.sh RATE=1000 SECS=8 ACKS=all
+  for round in $(seq "$RUNS"); do
+    for kind in silent garbage trickle; do
+      TAG="\"attack\": \"none\", \"before\": \"$kind\"" measure holdfast bench-e2e.sh RATE=1000 SECS=12 ACKS=all
+      coproc attack { exec node "$root/test/hostile/attack.mjs" "$HOLDFAST_PORT" "$kind" "$count"; }
+      local attacker=$attack_PID in=${attack[1]}
+      read -r _ <&"${attack[0]}"
+      TAG="\"attack\": \"$kind\", \"connections\": $count" measure holdfast bench-e2e.sh RATE=1000 SECS=12 ACKS=all
+      result "hostile-memory" "\"attack\": \"$kind\", \"connections\": $count" "$(memory_of "$broker_pid")"
+      exec {in}>&-
+      wait "$attacker" || true
+    done
+  done
+  stop_all
+  node "$here/hostile-table.mjs" "$OUT"
 }
 
 # Every batch synced before its ack, on both sides.

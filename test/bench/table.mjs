@@ -6,6 +6,8 @@ const PARAMETERS = [
   ...[
     "bench",
     "lib",
+    "attack",
+    "before",
     "state",
     "connections",
     "partitions",
@@ -19,6 +21,8 @@ const PARAMETERS = [
   ...["rate", "acks", "tuning", "flush"],
 ];
 const UNITS = {
+  attack: (value) => (value === "none" ? "alone" : `beside ${value}`),
+  before: (value) => `(before ${value})`,
   connections: (value) => `${value} connections`,
   count: (value) => `${value} partitions`,
   partitions: (value) => `beside ${value} partitions`,

@@ -42,7 +42,8 @@ export function forgetPeak(broker: BrokerProcess): void {
 /** The sum over all its labels. */
 export async function metric(broker: BrokerProcess, name: string): Promise<number> {
   const port = /"adminPort":(\d+)/.exec(broker.output)![1]!;
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const url = `http://127.0.0.1:${port}/metrics`;
+  const text = await (await fetch(url, { headers: { connection: "close" } })).text();
   return text
     .split("\n")
     .filter((line) => line.startsWith(name))
