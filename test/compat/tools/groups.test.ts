@@ -141,15 +141,16 @@ describe("kafka-consumer-groups and kafka-groups", () => {
         .sort();
     await commit("moved", [3, 10]);
 
-    const [planned, noOption] = await Promise.all([
+    const [planned, rehearsed] = await Promise.all([
       reset(TOPIC, "--to-earliest", "--dry-run"),
+      // Without a word it is a rehearsal, too.
       reset(TOPIC, "--to-datetime", "2020-06-01T00:00:00.000"),
     ]);
     expect(planned).toEqual([
       [0, 0],
       [1, 0],
     ]);
-    expect(noOption).toEqual([
+    expect(rehearsed).toEqual([
       [0, 4],
       [1, 4],
     ]);

@@ -63,15 +63,12 @@ describe("Kafka's tools that produce and consume in bulk", () => {
 
     const commits = consumer.named("offsets_committed");
     expect(commits.filter(({ success }) => success !== true)).toEqual([]);
-    const ends = (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [
-      ...[partition, Number(high)],
-    ]);
+    const ends = await admin.fetchTopicOffsets(topic);
     await admin.disconnect();
     const last = commits.flatMap(({ offsets = [] }) => offsets);
     expect(new Map(last.map(({ partition, offset }) => [partition, offset]))).toEqual(
-      new Map(ends.filter(([, end]) => end !== 0) as [number, number][]),
+      new Map(ends.map(({ partition, high }) => [partition, Number(high)])),
     );
-    expect(ends.every(([, end]) => end! > 0)).toBe(true);
   });
 });
 
