@@ -93,4 +93,9 @@ describe("aiokafka", () => {
       afterwards: { state: "Empty", members: [] },
     });
   });
+
+  test("is told at once that transactions are not served", async () => {
+    const transactions = "TRANSACTIONAL_ID_AUTHORIZATION_FAILED";
+    expect(await run("unserved")).toEqual({ transactions });
+  });
 });

@@ -178,6 +178,7 @@ describe("confluent-kafka (librdkafka)", () => {
 
   test("is told at once what is not served", async () => {
     expect(await run("unserved")).toEqual({
+      transactions: expect.stringContaining("Transactions are not supported") as unknown,
       acls: "_UNSUPPORTED_FEATURE",
       scram: "_UNSUPPORTED_FEATURE",
       brokersAfter: 1,

@@ -206,6 +206,7 @@ describe("franz-go and its admin client", () => {
       errors: {
         ...{ acls: TOO_OLD, quotas: TOO_OLD, reassignments: TOO_OLD, listing: TOO_OLD },
         scram: TOO_OLD,
+        transactions: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
       },
       brokersAfter: 1,
     });

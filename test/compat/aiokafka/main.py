@@ -288,6 +288,15 @@ async def admin_scenario(admin):
     return facts
 
 
+async def unserved_scenario(admin):
+    """What a lone node does not serve yet: the client must be told so."""
+    producer = AIOKafkaProducer(bootstrap_servers=BOOTSTRAP, transactional_id="never")
+    try:
+        return {"transactions": await outcome(producer.start())}
+    finally:
+        await producer.stop()
+
+
 async def main(scenario):
     admin = AIOKafkaAdminClient(bootstrap_servers=BOOTSTRAP)
     await admin.start()
@@ -302,5 +311,6 @@ SCENARIOS = {
     "offsets": offsets_scenario,
     "members": members_scenario,
     "admin": admin_scenario,
+    "unserved": unserved_scenario,
 }
 asyncio.run(main(SCENARIOS[sys.argv[2]]))

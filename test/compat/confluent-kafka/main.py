@@ -240,7 +240,14 @@ def unserved_scenario():
     """Requests that a lone node does not serve: the client must be told so, and go on."""
     everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, None,
                                   AclOperation.ANY, AclPermissionType.ANY)
+    producer = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": "never", "log_level": 0})
+    try:
+        producer.init_transactions(TIMEOUT_SECONDS)
+        transactions = ""
+    except KafkaException as problem:
+        transactions = problem.args[0].str()
     return {
+        "transactions": transactions,
         "acls": outcome(admin.describe_acls(everything)),
         "scram": outcome(admin.describe_user_scram_credentials()),
         "brokersAfter": len(admin.list_topics(timeout=TIMEOUT_SECONDS).brokers),

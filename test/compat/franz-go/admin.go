@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func clusterScenario(w world) facts {
@@ -190,10 +191,13 @@ func unservedScenario(w world) facts {
 	partitions.Add("some", 0)
 	_, listing := w.admin.ListPartitionReassignments(w.context, partitions)
 	_, scram := w.admin.DescribeUserSCRAMs(w.context)
+	producer := w.newClient(kgo.TransactionalID("never"))
+	defer producer.Close()
 	return facts{
 		"errors": map[string]string{
 			"acls": name(describeAcls), "quotas": name(quotas),
 			"reassignments": name(reassignments), "listing": name(listing), "scram": name(scram),
+			"transactions": name(producer.BeginTransaction()),
 		},
 		"brokersAfter": len(must(w.admin.ListBrokers(w.context))),
 	}
