@@ -111,11 +111,12 @@ func settled(partitions int, members ...*member) func() bool {
 	}
 }
 
-// until waits for what the condition asks.
+// until waits for what the condition asks; of a new generation nobody is told, so it looks again by itself.
 func (w world) until(changed <-chan struct{}, what string, holds func() bool) {
 	for !holds() {
 		select {
 		case <-changed:
+		case <-time.After(20 * time.Millisecond):
 		case <-w.context.Done():
 			panic("not in time: " + what)
 		}
