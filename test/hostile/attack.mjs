@@ -87,9 +87,17 @@ function act(socket) {
   }
 }
 
+/** Each once a second, and at a moment of its own. */
+const SLICES = 100;
+let slice = 0;
 setInterval(() => {
-  for (const [socket, bytes] of goingOn) socket.write(bytes);
-}, 1000);
+  slice = (slice + 1) % SLICES;
+  let index = 0;
+  for (const [socket, bytes] of goingOn) {
+    if (index % SLICES === slice) socket.write(bytes);
+    index += 1;
+  }
+}, 1000 / SLICES);
 
 for (let start = 0; start < count; start += AT_A_TIME) {
   const size = Math.min(AT_A_TIME, count - start);
