@@ -47,20 +47,3 @@ export async function makeLogDirectory(
   }
   await Promise.all([disk.syncDir(directory), parentSync.sync()]);
 }
-
-/** Makes durable what `makeLogDirectory` has made before a crash. Throws DiskError. */
-export async function syncLogDirectory(
-  disk: Disk,
-  directory: string,
-  { topicId, parentSync }: LogOwner,
-): Promise<void> {
-  if (topicId !== undefined) {
-    const file = await disk.open(`${directory}/${PARTITION_METADATA}`);
-    try {
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-  }
-  await Promise.all([disk.syncDir(directory), parentSync.sync()]);
-}

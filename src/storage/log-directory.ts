@@ -168,7 +168,7 @@ export class LogDirectory {
     }
   }
 
-  /** Makes a new directory this node's, durably. Throws DiskError. */
+  /** Makes a new directory this node's; `load` makes that durable. Throws DiskError. */
   async format(nodeId: number, clusterId: string): Promise<void> {
     if (this.#meta !== null) return;
     const { disk, random, logger } = this.#dependencies;
@@ -177,7 +177,6 @@ export class LogDirectory {
     // once meta.properties is there, nobody looks again.
     await syncParents(disk, this.path);
     await replaceFile(disk, `${this.path}/${META_PROPERTIES}`, encodeMetaProperties(meta));
-    await this.sync.sync();
     this.#meta = meta;
     logger.info({ directory: this.path, clusterId }, "formatted a new log directory");
   }

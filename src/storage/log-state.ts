@@ -11,7 +11,7 @@ import type { DirectorySync } from "./directory-sync.ts";
 import { EPOCH_CHECKPOINT, offsetFileName } from "./file-names.ts";
 import type { LeaderEpochs } from "./leader-epochs.ts";
 import type { LogConfig } from "./log-config.ts";
-import { makeLogDirectory, syncLogDirectory } from "./log-creation.ts";
+import { makeLogDirectory } from "./log-creation.ts";
 import { LogSegments } from "./log-segments.ts";
 import { LogWriter } from "./log-writer.ts";
 import { encodeProducerSnapshot } from "./producer-snapshot.ts";
@@ -178,10 +178,9 @@ export class LogState {
   async syncNames(): Promise<void> {
     const { disk, parentSync } = this.#dependencies;
     const directory = this.#directory;
-    const topicId = this.#topicId;
-    if (this.#isDirectoryDurable) await disk.syncDir(directory);
-    else if (this.#hasFiles) await syncLogDirectory(disk, directory, { topicId, parentSync });
-    else await makeLogDirectory(disk, directory, { topicId, parentSync });
+    // No segment was ever made in a directory that was not durable.
+    if (this.#isDirectoryDurable || this.#hasFiles) await disk.syncDir(directory);
+    else await makeLogDirectory(disk, directory, { topicId: this.#topicId, parentSync });
     this.#isDirectoryDurable = true;
   }
 
