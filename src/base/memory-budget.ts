@@ -12,7 +12,10 @@ export class MemoryBudget {
   readonly #limitBytes: number;
   #usedBytes = 0;
   /** In the order in which they came. */
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<() => boolean>();
+  /** They are being called: what is released meanwhile is seen then. */
+  #isWaking = false;
+  #releaseCount = 0;
   #onPressure: () => void = () => undefined;
 
   /** Not above 0: no limit. */
@@ -58,16 +61,20 @@ export class MemoryBudget {
 
   release(bytes: number): void {
     this.#usedBytes -= bytes;
-    if (this.hasRoom && this.#waiters.size > 0) this.#wakeSome();
+    this.#releaseCount += 1;
+    if (!this.#isWaking && this.#waiters.size > 0) this.#wakeSome();
   }
 
-  /** Calls back once, when there is room again. Whoever is called looks whether there still is. */
-  whenRoom(callback: () => void): void {
+  /**
+   * Calls back once, when there is room again. Whoever is called looks whether there still is, and answers
+   * whether he will take some, and so release some.
+   */
+  whenRoom(callback: () => boolean): void {
     this.#waiters.add(callback);
   }
 
   /** The callback waits no more. */
-  forget(callback: () => void): void {
+  forget(callback: () => boolean): void {
     this.#waiters.delete(callback);
   }
 
@@ -77,16 +84,24 @@ export class MemoryBudget {
   }
 
   /**
-   * As many as can have a share of the room; a thousand that wait shall not all look at each byte that
-   * comes back. What is still in use comes back, too, and wakes the next ones; with the last of it, all are.
+   * As many takers as can have a share of the room; a thousand that wait shall not all look at each byte
+   * that comes back. What these release wakes the next ones.
    */
   #wakeSome(): void {
-    const shares = Math.floor(this.roomBytes / Math.max(1, this.shareBytes));
-    const count = this.#usedBytes <= 0 ? Infinity : shares;
-    for (const wake of [...this.#waiters].slice(0, count)) {
-      this.#waiters.delete(wake);
-      wake();
-      if (!this.hasRoom) return;
+    this.#isWaking = true;
+    try {
+      let takerCount = 0;
+      let seenCount: number;
+      do {
+        seenCount = this.#releaseCount;
+        for (const wake of [...this.#waiters]) {
+          if (!this.hasRoom || takerCount * this.shareBytes >= this.roomBytes) return;
+          if (this.#waiters.delete(wake) && wake()) takerCount += 1;
+        }
+        // Who found no room and waits again may have come before those who released some.
+      } while (this.#releaseCount > seenCount && this.#waiters.size > 0);
+    } finally {
+      this.#isWaking = false;
     }
   }
 }

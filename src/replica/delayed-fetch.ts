@@ -115,7 +115,10 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
   #releases: (() => void)[] = [];
   /** Taken from the budget for it. */
   #takenBytes = 0;
-  readonly #onRoom = (): void => this.#unpark("exposed");
+  readonly #onRoom = (): boolean => {
+    this.#unpark("exposed");
+    return true;
+  };
 
   constructor(
     dependencies: FetchDependencies,

@@ -36,40 +36,70 @@ test("it is told each time that more than half is in use", () => {
   expect([budget.isTight, toldCount]).toEqual([true, 2]);
 });
 
+/** A waiter that counts its calls, and says whether it will take some. */
+function waiter(isTaker: boolean) {
+  const called = { count: 0 };
+  const onRoom = (): boolean => {
+    called.count += 1;
+    return isTaker;
+  };
+  return { called, onRoom };
+}
+
 test("who waits for room is called once there is some, once", () => {
   const budget = new MemoryBudget(10);
   budget.take(12);
-  let calledCount = 0;
-  budget.whenRoom(() => (calledCount += 1));
+  const { called, onRoom } = waiter(true);
+  budget.whenRoom(onRoom);
   expect(budget.isShort).toBe(true);
   budget.release(2);
-  expect([budget.isShort, calledCount]).toEqual([true, 0]);
+  expect([budget.isShort, called.count]).toEqual([true, 0]);
   budget.release(1);
   budget.release(1);
-  expect([budget.isShort, calledCount]).toEqual([false, 1]);
+  expect([budget.isShort, called.count]).toEqual([false, 1]);
 });
 
 test("who has gone is not called, and waits no more", () => {
   const budget = new MemoryBudget(10);
   budget.take(10);
-  let calledCount = 0;
-  const onRoom = () => (calledCount += 1);
+  const { called, onRoom } = waiter(true);
   budget.whenRoom(onRoom);
   budget.forget(onRoom);
   expect(budget.isShort).toBe(false);
   budget.release(10);
-  expect(calledCount).toBe(0);
+  expect(called.count).toBe(0);
 });
 
-test("of those who wait as many are called as can have a share, the first ones; in the end all", () => {
+test("as many takers are called as can have a share, the first ones; who takes nothing keeps nobody waiting", () => {
   const budget = new MemoryBudget(256_000);
   budget.take(256_000);
   const called: number[] = [];
-  for (let id = 0; id < 1_000; id += 1) budget.whenRoom(() => called.push(id));
+  for (let id = 0; id < 1_000; id += 1) {
+    budget.whenRoom(() => {
+      called.push(id);
+      return id % 2 === 1;
+    });
+  }
   budget.release(2_500);
-  expect(called).toEqual([0, 1]);
-  budget.release(253_499);
-  expect(called.length).toBe(9);
-  budget.release(1);
-  expect(called.length).toBe(1_000);
+  expect(called).toEqual([0, 1, 2, 3, 4, 5]);
+});
+
+test("who is served at once wakes the next one, however many there are", () => {
+  const budget = new MemoryBudget(10);
+  budget.take(10);
+  let servedCount = 0;
+  const serve = (): boolean => {
+    if (!budget.hasRoom) {
+      budget.whenRoom(serve);
+      return false;
+    }
+    budget.take(10);
+    servedCount += 1;
+    budget.release(10);
+    return false;
+  };
+  for (let count = 0; count < 100_000; count += 1) budget.whenRoom(() => serve());
+  budget.release(10);
+  expect(servedCount).toBe(100_000);
+  expect(budget.isShort).toBe(false);
 });

@@ -128,7 +128,11 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   #placeBytes = 0;
   #placeSinceMs = 0;
   readonly #unsent: UnsentAnswers;
-  readonly #onRoom = (): void => this.#startWaiting();
+  readonly #onRoom = (): boolean => {
+    const slotCount = this.#slots.length;
+    this.#startWaiting();
+    return this.#slots.length > slotCount;
+  };
   /** Requests that are answered at once come back here: a loop, not a recursion. */
   #isStarting = false;
 
