@@ -114,16 +114,19 @@ describe("Kafka's tools for logs and the node", () => {
       broker.logDirectories.map((directory) => [directory, null]),
     );
     for (const { logDir, partitions } of node!.logDirs) {
-      const onDisk = await Promise.all(
-        (await partitionFolders(logDir)).map(async (partition) => ({
-          ...{ partition, size: await logBytes(join(logDir, partition)) },
+      const onDisk = await partitionSizes(logDir);
+      const names = partitions.map(({ partition }) => partition);
+      expect(names).toEqual(expect.arrayContaining([...onDisk.keys()]));
+      // A partition that was never written to has no files.
+      expect(partitions).toEqual(
+        names.map((partition) => ({
+          ...{ partition, size: onDisk.get(partition) ?? 0 },
           ...{ offsetLag: 0, isFuture: false },
         })),
       );
-      const byName = (a: { partition: string }, b: { partition: string }) =>
-        a.partition < b.partition ? -1 : 1;
-      expect([...partitions].sort(byName)).toEqual(onDisk.sort(byName));
     }
+    const everywhere = node!.logDirs.flatMap(({ partitions }) => partitions);
+    expect(new Set(everywhere.map(({ partition }) => partition)).size).toBe(everywhere.length);
     const sizes = read(some)
       .brokers.flatMap(({ logDirs }) => logDirs.flatMap(({ partitions }) => partitions))
       .map(({ partition, size }) => [partition, size] as const)
@@ -164,10 +167,13 @@ describe("Kafka's tools for logs and the node", () => {
   });
 });
 
-/** Kafka tells of partitions, and not of the metadata log. */
-async function partitionFolders(logDirectory: string): Promise<string[]> {
-  const names = await readdir(logDirectory);
-  return names.filter((name) => /-\d+$/.test(name) && !name.startsWith("__cluster_metadata"));
+/** Bytes of each partition's segments. Kafka tells of partitions, and not of the metadata log. */
+async function partitionSizes(logDirectory: string): Promise<Map<string, number>> {
+  const isPartition = (name: string) =>
+    /-\d+$/.test(name) && !name.startsWith("__cluster_metadata");
+  const names = (await readdir(logDirectory)).filter(isPartition);
+  const sizes = await Promise.all(names.map((name) => logBytes(join(logDirectory, name))));
+  return new Map(names.map((name, index) => [name, sizes[index]!]));
 }
 
 async function logBytes(folder: string): Promise<number> {
