@@ -7,6 +7,7 @@ import { ProtocolError } from "../../protocol/errors.ts";
 import { FrameDecoder } from "../../protocol/frame.ts";
 import type { FrameReader, ReadingTurns } from "./reading-turns.ts";
 import { Slot } from "./slot.ts";
+import type { TurnTime } from "./turn-time.ts";
 import { UnsentAnswers } from "./unsent-answers.ts";
 
 /** Requests of one connection in work at a time; the client's next ones wait in its socket. */
@@ -62,6 +63,7 @@ export interface ClientConnectionDependencies {
   readonly logger: ConnectionLogger;
   readonly budget: MemoryBudget;
   readonly turns: ReadingTurns;
+  readonly turnTime: TurnTime;
   /** For the memory of frames. */
   readonly pool: BufferPool;
   readonly startRequest: StartRequest;
@@ -135,6 +137,8 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   };
   /** Requests that are answered at once come back here: a loop, not a recursion. */
   #isStarting = false;
+  /** Its next requests wait for the next turn of the event loop. */
+  #isYielding = false;
 
   constructor(dependencies: ClientConnectionDependencies, options: ClientConnectionOptions) {
     this.#dependencies = dependencies;
@@ -243,14 +247,25 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   }
 
   #startWaiting(): void {
-    if (this.#isStarting) return;
+    if (this.#isStarting || this.#isYielding) return;
     this.#isStarting = true;
     while (this.#state === "open" && this.#mayStart()) {
       this.#start(must(this.#waiting[this.#startedCount++], "a request waits"));
+      // One a turn, and more while there is time: what a client has sent ahead must not hold up others.
+      if (this.#waitingCount > 0 && this.#dependencies.turnTime.isOver) this.#yield();
     }
     this.#dropStarted();
     this.#isStarting = false;
     this.#pauseOrResume();
+  }
+
+  /** Goes on when the event loop has looked at the other connections. */
+  #yield(): void {
+    this.#isYielding = true;
+    this.#dependencies.clock.afterPoll(() => {
+      this.#isYielding = false;
+      this.#startWaiting();
+    });
   }
 
   get #waitingCount(): number {
@@ -274,7 +289,8 @@ export class ClientConnection implements ConnectionInfo, FrameReader {
   /** Whether the request that is next may be in work now, beside those that are. */
   #mayStart(): boolean {
     const next = this.#waiting[this.#startedCount];
-    if (next === undefined || this.#isPeerSlow || this.#isHeldBack) return false;
+    if (next === undefined || this.#isPeerSlow || this.#isHeldBack || this.#isYielding)
+      return false;
     const { budget, mayOverlap, needsNoRoom } = this.#dependencies;
     // Who has not taken yet what he was given gets no more of what is scarce.
     if (budget.isTight && this.#unsent.bytes > 0) return false;

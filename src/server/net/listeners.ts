@@ -10,6 +10,7 @@ import { QuietLogger } from "../quiet-logger.ts";
 import { ClientConnection, type StartRequest } from "./connection.ts";
 import { ConnectionCounts, type ConnectionLimits } from "./connection-limits.ts";
 import { ReadingTurns } from "./reading-turns.ts";
+import { TurnTime } from "./turn-time.ts";
 
 /** A bound listener, and what clients are told of it. */
 export interface BoundListener {
@@ -77,6 +78,7 @@ export class Listeners {
   /** What clients make this node hold; fetches count here, too. */
   readonly budget: MemoryBudget;
   readonly #turns = new ReadingTurns();
+  readonly #turnTime: TurnTime;
   readonly #pool = new BufferPool({ maxFreeBytes: MAX_FREE_FRAME_BYTES });
   readonly #connections = new Set<ClientConnection>();
   /** Those of them that have not shown yet that they speak Kafka's protocol, oldest first. */
@@ -96,6 +98,7 @@ export class Listeners {
     this.#logger = new QuietLogger(dependencies);
     this.#counts = new ConnectionCounts(dependencies.clock, options.limits);
     this.budget = new MemoryBudget(options.maxQueuedRequestBytes);
+    this.#turnTime = new TurnTime(dependencies.clock);
     this.budget.setPressureListener(() => this.#watchPressure());
   }
 
@@ -195,6 +198,7 @@ export class Listeners {
         logger: this.#logger,
         budget: this.budget,
         turns: this.#turns,
+        turnTime: this.#turnTime,
         pool: this.#pool,
         startRequest: (frame, info, hooks) => this.#request(frame, info, hooks),
         mayOverlap: isProduce,

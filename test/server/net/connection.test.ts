@@ -9,6 +9,7 @@ import {
 } from "../../../src/server/net/connection.ts";
 import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { ReadingTurns } from "../../../src/server/net/reading-turns.ts";
+import { TurnTime } from "../../../src/server/net/turn-time.ts";
 import { ManualClock } from "../../base/manual-clock.ts";
 import { frame, MemoryConnection } from "../support/memory-connection.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
@@ -21,6 +22,7 @@ function setUp(
     budget?: MemoryBudget;
     budgetBytes?: number;
     turns?: ReadingTurns;
+    turnTime?: TurnTime;
     maxRequestBytes?: number;
     maxIdleMs?: number;
   } = {},
@@ -52,6 +54,7 @@ function setUp(
         return new Promise((resolve) => open.set(name, resolve));
       },
       turns: options.turns ?? new ReadingTurns(),
+      turnTime: options.turnTime ?? new TurnTime(clock),
       mayOverlap: (bytes) => !bytes.toString("latin1").startsWith("alone"),
       needsNoRoom: (bytes) => !bytes.toString("latin1").includes("large answer"),
       admitsLarge: (head) => head.toString("latin1", 0, 4) !== "junk",
@@ -137,6 +140,18 @@ describe("answers", () => {
     expect(started).toHaveLength(20_000);
     expect(connection.text).toBe("<now>".repeat(20_000));
     expect(connection.isPaused).toBe(false);
+  });
+
+  test("to many requests in one chunk leave the event loop a turn after 5 ms of work", async () => {
+    let nowMs = 0;
+    const turns: (() => void)[] = [];
+    const busy = { nowMs: () => (nowMs += 2), afterPoll: (turn: () => void) => turns.push(turn) };
+    const own = setUp({ turnTime: new TurnTime(busy) });
+    own.connection.send(Buffer.concat(Array.from({ length: 20 }, (_, n) => frame(`now ${n}`))));
+    expect(own.started.length).toBe(4);
+    for (const turn of turns.splice(0)) turn();
+    await own.clock.stall(0);
+    expect(own.started.length).toBe(8);
   });
 
   test("of a closed connection are dropped", async () => {
