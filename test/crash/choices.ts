@@ -187,14 +187,15 @@ function* telling(pending: Pending, units: readonly Unit[]): Generator<Choice> {
   yield make(only(({ kind }) => kind !== "length"));
   // The newest units first: what is older was tried after the events before.
   const order = units.map((_, index) => index).sort((a, b) => atOf(units, b) - atOf(units, a));
-  for (const tear of tearsOf(pending, units, newest)) {
-    yield choiceOf(pending, units, newest, tear);
-  }
+  const tears = tearsOf(pending, units, newest);
   for (const index of order) {
+    yield make(only((_, other) => other === index));
     yield make(only((_, other) => other !== index));
     yield make(only(({ kind }, other) => other === index || kind === "name"));
-    yield make(only((_, other) => other === index));
+    const tear = tears.next();
+    if (tear.done !== true) yield choiceOf(pending, units, newest, tear.value);
   }
+  for (const tear of tears) yield choiceOf(pending, units, newest, tear);
   // Any moment before: all that was changed up to it.
   const moments = [...new Set(units.map(({ at }) => at))].sort((a, b) => b - a);
   for (const moment of moments) yield make(only(({ at }) => at < moment));

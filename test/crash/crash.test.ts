@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { SeededRandom } from "../../src/base/random.ts";
 import { choicesOf } from "./choices.ts";
@@ -6,7 +7,7 @@ import { imageHash } from "./image.ts";
 import { PowerModel } from "./power-model.ts";
 import { RecordingDisk } from "./recorder.ts";
 import { Prober } from "./probe.ts";
-import { limitOf, record, type Recording, workloadOf } from "./recordings.ts";
+import { limitOf, record, type Recording, recordingNames, workloadOf } from "./recordings.ts";
 import { EMPTY_IMAGE, type Image, type TraceEvent } from "./trace.ts";
 
 /** Lets all that waits take effect until the script has ended. */
@@ -165,6 +166,13 @@ describe("the explorer", () => {
       expect(findings.violations).toEqual([]);
       expect(findings.exhaustedCount).toBe(findings.momentCount);
     }
+  });
+
+  test("syncs that are turned off are looked for in recordings that there are", () => {
+    const text = readFileSync(new URL("found-by.json", import.meta.url), "utf8");
+    const places = Object.values(JSON.parse(text) as Record<string, string>);
+    const known = new Set(recordingNames());
+    expect(places.filter((place) => !known.has(place.replace(/@.*/, "")))).toEqual([]);
   });
 
   test("a sync that is left out is missed, and the state can be told by its id", async () => {

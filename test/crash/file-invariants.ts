@@ -10,8 +10,11 @@ import { decodeOffsetCheckpoint } from "../../src/storage/checkpoint.ts";
 import {
   EPOCH_CHECKPOINT,
   offsetFileName,
+  parsePartitionDirectoryName,
   PARTITION_METADATA,
 } from "../../src/storage/file-names.ts";
+import type { PartitionId } from "../../src/storage/log-manager.ts";
+import { decodePartitionMetadata } from "../../src/storage/partition-metadata.ts";
 import { listLogFiles, loadLeaderEpochs } from "../../src/storage/log-files.ts";
 import { decodeProducerSnapshot } from "../../src/storage/producer-snapshot.ts";
 import { ProducerState } from "../../src/storage/producer-state.ts";
@@ -59,7 +62,7 @@ export async function checkFiles(image: Image, before: Outcome): Promise<string[
 
 /**
  * What must hold of files below a recovery point, after any power cut: else work after a crash would
- * not be proportional to what was not flushed (S9, S11).
+ * not be proportional to what was not flushed (S9, S10, S11).
  */
 export async function checkFlushedFiles(image: Image, found: Outcome): Promise<string[]> {
   const violations = checkpointFaults(image, found, 0);
@@ -76,6 +79,10 @@ export async function checkFlushedFiles(image: Image, found: Outcome): Promise<s
       const bases = files?.segmentBases ?? [];
       const say = (id: string, text: string): unknown =>
         violations.push(`${id}: ${directory} below its recovery point ${offset}: ${text}`);
+      const hasBatches = (bases[0] ?? Infinity) < offset;
+      if (hasBatches && (await loadLeaderEpochs(disk, directory)) === null) {
+        say("S10", "the leader epochs");
+      }
       for (const [index, base] of bases.entries()) {
         const next = bases[index + 1];
         if (next === undefined || next >= offset) break;
@@ -90,6 +97,25 @@ export async function checkFlushedFiles(image: Image, found: Outcome): Promise<s
     }
   }
   return violations;
+}
+
+/**
+ * S15: no segment lies in a directory that cannot say whose it is, which would be taken for a stray; but
+ * for one that the cluster knows, whose bits may have rotten.
+ */
+export function strayFaults({ files }: Image, known: readonly PartitionId[]): string[] {
+  const directories = new Set(
+    [...files.keys()].flatMap((path) => /^(.*)\/\d{20}\.log$/.exec(path)?.[1] ?? []),
+  );
+  for (const { topic, partitionIndex } of known) {
+    for (const path of directories) {
+      if (path.endsWith(`/${topic}-${partitionIndex}`)) directories.delete(path);
+    }
+  }
+  return [...directories]
+    .filter((path) => parsePartitionDirectoryName(path.slice(path.lastIndexOf("/") + 1)) !== null)
+    .filter((path) => !isWhole(files.get(`${path}/${PARTITION_METADATA}`), decodePartitionMetadata))
+    .map((path) => `S15: ${path} holds a segment, and cannot say whose it is`);
 }
 
 function hasIndexes({ files }: Image, directory: string, base: number): boolean {
@@ -214,9 +240,13 @@ function isInSwap(path: string, directory: string): boolean {
 }
 
 function isWholeSnapshot(content: Buffer | undefined): boolean {
+  return isWhole(content, decodeProducerSnapshot);
+}
+
+function isWhole(content: Buffer | undefined, decode: (content: Buffer) => unknown): boolean {
   if (content === undefined) return false;
   try {
-    decodeProducerSnapshot(content);
+    decode(content);
     return true;
   } catch {
     // Handled: that it cannot be read is the finding.
@@ -238,7 +268,8 @@ function checkpointFaults(image: Image, { logs }: Outcome, appendedCount: number
   });
 }
 
-function decodeOrNothing(content: Buffer): ReturnType<typeof decodeOffsetCheckpoint> {
+/** The entries of a checkpoint; none of a damaged one. */
+export function decodeOrNothing(content: Buffer): ReturnType<typeof decodeOffsetCheckpoint> {
   try {
     return decodeOffsetCheckpoint(content);
   } catch {

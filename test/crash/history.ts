@@ -46,13 +46,18 @@ export type Fact =
   | { readonly kind: "start-may" | "start-must"; readonly topicId: Uuid; readonly offset: number }
   | { readonly kind: "restarting" | "restarted"; readonly topicId: Uuid; readonly offset: number }
   | { readonly kind: "deleting" | "deleted"; readonly topicId: Uuid }
+  /** A move to that log directory has begun; it takes the log's place; the log is there. */
+  | { readonly kind: "move-begun" | "moved"; readonly topicId: Uuid; readonly path: string }
+  | { readonly kind: "move-ending"; readonly topicId: Uuid }
   | { readonly kind: "crash"; readonly of: "process" | "power" }
   | { readonly kind: "starting" | "started" }
   | { readonly kind: "stopping" | "stopped"; readonly brokerEpoch: number }
-  /** The first batch of the epoch is about to be written. */
+  /** The first batch of the epoch is about to be written, or it is promised that no other is of it. */
   | { readonly kind: "leads"; readonly leaderEpoch: number }
   | { readonly kind: "proposed"; readonly baseOffset: number; readonly values: readonly Buffer[] }
   | { readonly kind: "committed"; readonly endOffset: number }
+  /** It is noted that the metadata are durable up to there. */
+  | { readonly kind: "metadata-noted"; readonly endOffset: number }
   /** A new leader has found so many batches of values. */
   | { readonly kind: "replayed"; readonly batchCount: number; readonly endOffset: number };
 
@@ -98,6 +103,10 @@ export interface ExpectedLog {
   startMay: number;
   /** While all is thrown away: an empty log here is right, too. */
   restartOffset: number | null;
+  /** Where the log was moved; null: nowhere. */
+  movedTo: string | null;
+  /** Where a move has begun that must not be forgotten before the next start. */
+  movingTo: string | null;
 }
 
 export class History {
@@ -105,6 +114,8 @@ export class History {
   readonly metadata: { baseOffset: number; values: readonly string[] }[] = [];
   /** Exclusive: all that was committed of the metadata. */
   committedEnd = 0;
+  /** What is damaged below it must not be taken for a torn tail (R10). */
+  metadataNotedEnd = 0;
   /** The next leader's epoch is greater. */
   ledEpoch = 0;
   /** Which marks of an orderly stop may be found; null: none. */
@@ -126,6 +137,7 @@ export class History {
         return;
       case "starting":
         this.cleanEpochs = [...new Set([...this.cleanEpochs, null])];
+        for (const log of this.logs.values()) log.movingTo = null;
         return;
       case "started":
         this.cleanEpochs = [null];
@@ -152,6 +164,9 @@ export class History {
       case "committed":
         this.committedEnd = fact.endOffset;
         return;
+      case "metadata-noted":
+        this.metadataNotedEnd = fact.endOffset;
+        return;
       default:
         applyToLog(must(this.logs.get(fact.topicId), "a fact is about a known log"), fact);
     }
@@ -172,6 +187,8 @@ export class History {
       startMust: 0,
       startMay: 0,
       restartOffset: null,
+      movedTo: null,
+      movingTo: null,
     });
   }
 }
@@ -222,6 +239,15 @@ function applyToLog(log: ExpectedLog, fact: Exclude<LogFact, { readonly kind: "c
       log.cutTo = Infinity;
       log.startMust = fact.offset;
       log.restartOffset = null;
+      return;
+    case "move-begun":
+      log.movingTo = fact.path;
+      return;
+    case "move-ending":
+      log.movingTo = log.movedTo = null;
+      return;
+    case "moved":
+      log.movedTo = fact.path;
       return;
     case "deleting":
     case "deleted":

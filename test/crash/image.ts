@@ -12,10 +12,14 @@ export function diskOf(image: Image): MemoryDisk {
   return disk;
 }
 
-/** What the disk holds now, as it stays when the disk changes. */
-export function imageOf(disk: MemoryDisk): Image {
+/** What the disk holds now, as it stays when the disk changes; it held the other image before. */
+export function imageOf(disk: MemoryDisk, before: Image): Image {
   const files = new Map<string, Buffer>();
-  for (const [path, content] of disk.files()) files.set(path, Buffer.from(content));
+  for (const [path, content] of disk.files()) {
+    const known = before.files.get(path);
+    // What has not changed keeps its hash.
+    files.set(path, known?.equals(content) === true ? known : Buffer.from(content));
+  }
   return { files, directories: disk.directories() };
 }
 

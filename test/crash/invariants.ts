@@ -53,7 +53,25 @@ function logViolations(log: ExpectedLog, outcome: Outcome, cut: "process" | "pow
   if (found.startOffset > log.startMay && found.startOffset !== log.restartOffset) {
     faults.push(`S13: it starts at ${found.startOffset}, at most ${log.startMay} was allowed`);
   }
-  return [...faults, ...contentViolations(log, found)].map(say);
+  return [...faults, ...moveViolations(log, found, outcome), ...contentViolations(log, found)].map(
+    say,
+  );
+}
+
+/** S15: a move that has begun is begun anew; one that is over stays so. */
+function moveViolations(
+  { movedTo, movingTo }: ExpectedLog,
+  found: FoundLog,
+  { moves }: Outcome,
+): string[] {
+  const faults: string[] = [];
+  if (movedTo !== null && found.path !== movedTo) {
+    faults.push(`S15: it was moved to ${movedTo}, and lies in ${found.path}`);
+  }
+  if (movingTo !== null && !moves.some(({ path }) => path === movingTo)) {
+    faults.push(`S15: the move to ${movingTo} had begun, and is forgotten`);
+  }
+  return faults;
 }
 
 /** S1, S3, S14, S17: byte for byte what was appended, in order, from the start to some border. */
@@ -138,6 +156,9 @@ function metadataViolations(history: History, { metadata }: Outcome): string[] {
   const faults: string[] = [];
   if (metadata.leaderEpoch <= history.ledEpoch) {
     faults.push(`K7: epoch ${metadata.leaderEpoch} is led in again`);
+  }
+  if (metadata.notedEnd < history.metadataNotedEnd) {
+    faults.push(`R10: ${metadata.notedEnd} is noted as durable, ${history.metadataNotedEnd} was`);
   }
   const { batches } = metadata;
   for (const [index, known] of history.metadata.entries()) {

@@ -279,6 +279,25 @@ export const LONG_WORKLOADS: readonly Workload[] = [
     },
   },
   {
+    // What recovery has made of segments that were never known to be durable is below a recovery point.
+    name: "killed",
+    kind: "long",
+    setup: setupOf({ flushMessages: Infinity }),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let count = 0; count < 4; count += 1) {
+        world.append(id, { isTransactional: true, valueBytes: 90 });
+        world.endTransaction(id, "abort");
+      }
+      // Before the first segment has its indexes.
+      while (world.log(id).writtenEndOffset < 5) await world.step();
+      world.kill();
+      await world.start();
+      await world.advance(60_000);
+    },
+  },
+  {
     name: "transactions",
     kind: "long",
     setup: setupOf({}),

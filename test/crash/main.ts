@@ -2,13 +2,13 @@ import { parseArgs } from "node:util";
 import { resolve } from "node:path";
 import type { Violation } from "./explorer.ts";
 import { mutate } from "./mutations.ts";
-import { isShort, isToBeExhausted, recordingNames } from "./recordings.ts";
+import { isRecovery, isShort, isToBeExhausted, recordingNames } from "./recordings.ts";
 import type { Task } from "./worker.ts";
 import { Workers } from "./workers.ts";
 
 /**
  * npm run test:crash -- [--states N] [--only NAME[@SEED]] [--state ID] [--jobs N]
- * npm run test:crash -- --mutate [--only TEXT]
+ * npm run test:crash -- --mutate [--only TEXT]; with UPDATE=1 it notes where each was found
  *
  * States that a power cut or kill -9 may leave, each recovered by the product and checked (README.md):
  * every state of short traces, and samples of long ones, seed by seed, until N were distinct. With
@@ -123,7 +123,9 @@ function* tasks(
     yield values.state === undefined ? { ...task, id } : { ...task, id, state: values.state };
     return;
   }
-  for (const each of names.filter(isShort)) yield { ...task, id: { name: each, seed: 0 } };
+  // Those that take longest first, so that no process is left alone with one.
+  const short = names.filter(isShort).sort((a, b) => Number(isRecovery(b)) - Number(isRecovery(a)));
+  for (const each of short) yield { ...task, id: { name: each, seed: 0 } };
   const long = names.filter((each) => !isShort(each));
   if (long.length === 0) return;
   for (let round = 0; round < MAX_SEEDS && (round === 0 || isMoreWanted()); round += 1) {

@@ -18,6 +18,13 @@ export interface Setup {
   readonly hasMetadata: boolean;
   /** By topic; a topic without gets `SMALL_CONFIG`. */
   readonly configs: Readonly<Record<string, LogConfig>>;
+  /** Partitions that the cluster says are here, whatever their directories say. */
+  readonly known?: readonly PartitionId[];
+  /**
+   * With every start and at some other times batches are of a newer leader epoch, by which what a power
+   * cut brings back behind them is told (R5). Without that the log is on its own.
+   */
+  readonly isEpochKept?: boolean;
 }
 
 export const NODE_ID = 1;
@@ -92,10 +99,10 @@ export class Node {
     return this.manager.openLog(id, this.configOf(id.topic));
   }
 
-  /** All partitions that lie on the disk. */
+  /** All partitions that lie on the disk, or should. */
   async openAll(): Promise<Map<Uuid, { readonly id: PartitionId; readonly log: Log }>> {
     const logs = new Map<Uuid, { id: PartitionId; log: Log }>();
-    for (const id of this.manager.partitionsOnDisk()) {
+    for (const id of [...this.manager.partitionsOnDisk(), ...(this.#setup.known ?? [])]) {
       logs.set(id.topicId, { id, log: await this.openLog(id) });
     }
     return logs;

@@ -9,7 +9,7 @@ import type { Log } from "../../src/storage/log.ts";
 import type { PartitionId } from "../../src/storage/log-manager.ts";
 import { readFaults, readLog } from "./reads.ts";
 import { Transactions } from "./transactions.ts";
-import { checkFiles, checkFlushedFiles } from "./file-invariants.ts";
+import { checkFiles, checkFlushedFiles, decodeOrNothing, strayFaults } from "./file-invariants.ts";
 import { type KnownBatch, knownBatch } from "./history.ts";
 import { diskOf, imageDifferences, imageHash, imageOf } from "./image.ts";
 import { Node, type Setup, StillClock, WALL_MS } from "./node.ts";
@@ -18,6 +18,8 @@ import type { Image } from "./trace.ts";
 /** What a partition's log turned out to hold. */
 export interface FoundLog {
   readonly key: string;
+  /** The log directory that it lies in. */
+  readonly path: string;
   readonly compacts: boolean;
   readonly startOffset: number;
   readonly endOffset: number;
@@ -30,10 +32,14 @@ export interface Outcome {
   /** Invariants that are broken whatever the image's history is; "id: what". */
   readonly violations: readonly string[];
   readonly logs: ReadonlyMap<Uuid, FoundLog>;
+  /** What was on its way to another log directory. */
+  readonly moves: readonly { readonly topicId: Uuid | null; readonly path: string }[];
   /** The mark of the orderly stop before; null: none. */
   readonly cleanEpoch: number | null;
   readonly metadata: {
     readonly leaderEpoch: number;
+    /** Up to where it was noted to be durable. */
+    readonly notedEnd: number;
     readonly batches: readonly {
       readonly baseOffset: number;
       readonly values: readonly string[];
@@ -41,7 +47,12 @@ export interface Outcome {
   } | null;
 }
 
-const NOTHING: Omit<Outcome, "violations"> = { logs: new Map(), cleanEpoch: null, metadata: null };
+const NOTHING: Omit<Outcome, "violations"> = {
+  logs: new Map(),
+  moves: [],
+  cleanEpoch: null,
+  metadata: null,
+};
 
 /** What became of an image that a recovery has left: the next start, and the life after it. */
 interface Successor {
@@ -90,6 +101,7 @@ export class Prober {
       const violations = [
         ...next.violations,
         ...differences(found, next.found),
+        ...strayFaults(image, this.#setup.known ?? []),
         ...(await checkFlushedFiles(image, found)),
       ];
       return { ...found, violations };
@@ -129,25 +141,37 @@ async function life(from: Image, setup: Setup): Promise<Life> {
   const disk = diskOf(from);
   const node = await start(disk, setup);
   const logs = await node.openAll();
-  const found = { ...(await readAll(logs)), ...metadataOf(node) };
+  const found = { ...(await readAll(logs)), ...metadataOf(node, from) };
   await loopTurn();
-  return { disk, node, logs, found, image: imageOf(disk) };
+  return { disk, node, logs, found, image: imageOf(disk, from) };
 }
 
 function start(disk: Disk, setup: Setup): Promise<Node> {
   return Node.start({ disk, clock: new StillClock(), seed: "probe" }, setup);
 }
 
-function metadataOf({ manager, raft, committed }: Node): Pick<Outcome, "metadata" | "cleanEpoch"> {
-  const { previousBrokerEpoch: cleanEpoch } = manager;
-  if (raft === null) return { cleanEpoch, metadata: null };
+function metadataOf(
+  { manager, raft, committed }: Node,
+  from: Image,
+): Pick<Outcome, "metadata" | "cleanEpoch" | "moves"> {
+  const { previousBrokerEpoch: cleanEpoch, interruptedMoves: moves } = manager;
+  if (raft === null) return { cleanEpoch, moves, metadata: null };
   const batches = committed
     .filter(({ records }) => records.length > 0)
     .map(({ baseOffset, records }) => ({
       baseOffset,
       values: records.map((value) => value.toString("latin1")),
     }));
-  return { cleanEpoch, metadata: { leaderEpoch: raft.leader.leaderEpoch, batches } };
+  const { leaderEpoch } = raft.leader;
+  return { cleanEpoch, moves, metadata: { leaderEpoch, notedEnd: notedEndOf(from), batches } };
+}
+
+function notedEndOf({ files }: Image): number {
+  const path = [...files.keys()].find((each) =>
+    each.endsWith("/__cluster_metadata-0/recovery-point-offset-checkpoint"),
+  );
+  const content = path === undefined ? undefined : files.get(path);
+  return content === undefined ? 0 : (decodeOrNothing(content)[0]?.offset ?? 0);
 }
 
 type Logs = ReadonlyMap<Uuid, { readonly id: PartitionId; readonly log: Log }>;
@@ -169,6 +193,7 @@ async function readAll(logs: Logs): Promise<Pick<Outcome, "violations" | "logs">
     }
     found.set(topicId, {
       key,
+      path: log.directory.slice(0, log.directory.lastIndexOf("/")),
       compacts,
       startOffset: log.logStartOffset,
       endOffset: log.logEndOffset,
@@ -217,7 +242,7 @@ async function goOn(
     }
   }
   await node.close(7);
-  const left = imageOf(disk);
+  const left = imageOf(disk, image);
   const violations = await checkFiles(left, before);
   const { found: last } = await life(left, setup);
   violations.push(...last.violations);

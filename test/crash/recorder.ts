@@ -38,6 +38,8 @@ export class RecordingDisk implements Disk {
   readonly events: TraceEvent[] = [];
   /** Called before the bytes of a write count as written. */
   onWrite: (path: string, bytes: Buffer) => void = () => undefined;
+  /** Called when a directory counts as synced. */
+  onSyncDir: (path: string) => void = () => undefined;
   /** The call that is to fail next; null: none. */
   fault: FaultRule | null = null;
   /** How many have failed. */
@@ -205,6 +207,7 @@ export class RecordingDisk implements Disk {
         return Promise.reject(new DiskError("EIO", path, kind));
       }
       if (!isSuppressed) this.events.push({ kind, node, coveredEvents, where });
+      if (kind === "syncDir") this.onSyncDir(path);
       return Promise.resolve();
     });
   }

@@ -24,9 +24,10 @@ const AFTER_CRASH = "/crash";
 const RECOVERY = "/recovery";
 
 export function recordingNames(): string[] {
-  return WORKLOADS.flatMap(({ name, kind }) => {
-    if (kind === "short") return [name, `${name}${RECOVERY}`];
-    return kind === "long" ? [name, `${name}${AFTER_CRASH}`] : [name];
+  return WORKLOADS.flatMap(({ name, kind, hasManyRecoveries = false }) => {
+    if (kind === "fault") return [name];
+    const isSampled = kind === "long" || hasManyRecoveries;
+    return [name, `${name}${isSampled ? AFTER_CRASH : RECOVERY}`];
   });
 }
 
@@ -40,7 +41,12 @@ export function workloadOf(recordingName: string): Workload {
 
 /** Whether all of its states are looked at: its trace is short. */
 export function isShort(recordingName: string): boolean {
-  return workloadOf(recordingName).kind === "short";
+  return workloadOf(recordingName).kind === "short" && !recordingName.endsWith(AFTER_CRASH);
+}
+
+/** Whether it is every recovery of a short workload. */
+export function isRecovery(recordingName: string): boolean {
+  return recordingName.endsWith(RECOVERY);
 }
 
 /** Of one moment of a short trace, which has fewer. */
@@ -48,9 +54,9 @@ const ALL_STATES = 20_000;
 
 /** How many states of one moment are looked at. */
 export function limitOf(recordingName: string): number {
-  const { kind, recoveryLimit } = workloadOf(recordingName);
-  if (kind !== "short") return 60;
-  return (recordingName.endsWith(RECOVERY) ? recoveryLimit : undefined) ?? ALL_STATES;
+  const { recoveryLimit } = workloadOf(recordingName);
+  if (!isShort(recordingName)) return 60;
+  return (isRecovery(recordingName) ? recoveryLimit : undefined) ?? ALL_STATES;
 }
 
 /** Whether no state of it may be left out. */
@@ -65,7 +71,7 @@ export function isToBeExhausted(recordingName: string): boolean {
  */
 export async function* record(name: string, seed: number): AsyncGenerator<Recording> {
   const workload = workloadOf(name);
-  if (name.endsWith(RECOVERY)) {
+  if (isRecovery(name)) {
     yield* recoveries(workload, name);
   } else if (name.endsWith(AFTER_CRASH)) {
     yield { name, seed, ...(await livesAfterCrashes(workload, seed)) };
@@ -82,7 +88,7 @@ async function firstLife(workload: Workload, seed: number, stopAt: number): Prom
 }
 
 /** With what was prepared, all of it durable. */
-async function worldOf({ setup, prepare }: Workload, seed: number): Promise<World> {
+async function worldOf({ setup, prepare, damage }: Workload, seed: number): Promise<World> {
   const random = scheduleOf(seed);
   if (prepare === undefined) return new World(setup, { random });
   const world = new World(setup, { random: null });
@@ -90,7 +96,8 @@ async function worldOf({ setup, prepare }: Workload, seed: number): Promise<Worl
   const { events } = world.trace;
   const model = modelAfter(world.base, events);
   const facts = [...factsOf(events), { kind: "crash", of: "power" } as const];
-  const image = model.image(model.pending, newestOf(model.pending));
+  const prepared = model.image(model.pending, newestOf(model.pending));
+  const image = damage === undefined ? prepared : damage(prepared);
   return new World(setup, { random, after: { image, facts } });
 }
 
@@ -115,7 +122,7 @@ async function* recoveries(workload: Workload, name: string): AsyncGenerator<Rec
       yield { name, seed, world: next, firstEvent: 0 };
       seed += 1;
     }
-    const killed = await firstLife(workload, 0, at);
+    const killed = await firstLife(workload, 0, at + 1);
     killed.stopAt = Infinity;
     killed.kill();
     const firstEvent = killed.trace.events.length;
@@ -126,8 +133,11 @@ async function* recoveries(workload: Workload, name: string): AsyncGenerator<Rec
 }
 
 /** It must take batches again, up to where something was that recovery has removed. */
-async function recoveryOf(world: World, { batchValueBytes = 60 }: Workload): Promise<void> {
+async function recoveryOf(world: World, workload: Workload): Promise<void> {
+  const { batchValueBytes = 60, prepare } = workload;
   await world.start();
+  // The life before has made its first log, or was to do so.
+  if (prepare === undefined && world.logs.length === 0) await world.create("t");
   for (const { id } of world.logs) {
     world.append(id, { isIdempotent: true, valueBytes: batchValueBytes });
     world.append(id, { valueBytes: batchValueBytes });

@@ -1,3 +1,8 @@
+import { must } from "../../src/base/assert.ts";
+import type { Uuid } from "../../src/base/ids.ts";
+import type { PartitionId } from "../../src/storage/log-manager.ts";
+import type { Setup } from "./node.ts";
+import type { Image } from "./trace.ts";
 import {
   COMPACTED,
   keyed,
@@ -12,9 +17,10 @@ import type { World } from "./world.ts";
 const PAGE_VALUE_BYTES = 4023;
 
 /** Topic t with so many batches, four of which fill a segment, stopped in order unless told. */
-function prepared(count: number, isStopped = true): Script {
+function prepared(count: number, isStopped = true, path = "/data"): Script {
   return async (world) => {
     await world.start();
+    world.node.manager.preferPath("t", 0, path);
     const id = await world.create("t");
     for (let batch = 0; batch < count; batch += 1) {
       world.append(id, { valueBytes: 60, isIdempotent: true, producer: batch % 2 });
@@ -22,6 +28,34 @@ function prepared(count: number, isStopped = true): Script {
       await world.settle();
     }
     if (isStopped) await world.stop();
+  };
+}
+
+/** The first that a world makes. */
+const FIRST_PARTITION: PartitionId = {
+  topic: "t",
+  partitionIndex: 0,
+  topicId: Buffer.alloc(16, 1).toString("base64url") as Uuid,
+};
+
+/** One bit of the topic's id has rotten: who asks for the partition by its id still gets it (E14). */
+function withFlippedMetadata(image: Image): Image {
+  const path = "/data/t-0/partition.metadata";
+  const content = Buffer.from(must(image.files.get(path), "the partition was made"));
+  content.writeUInt8(content.readUInt8(content.length - 2) ^ 1, content.length - 2);
+  return { ...image, files: new Map(image.files).set(path, content) };
+}
+
+/** The log goes to another directory. A start that finds both asks the first. */
+function moved(name: string, from: string, to: string): Workload {
+  const setup: Setup = { logDirs: ["/one", "/two"], hasMetadata: false, configs: {} };
+  return {
+    name,
+    kind: "short",
+    hasManyRecoveries: true,
+    setup,
+    prepare: prepared(2, true, from),
+    script: after((world, id) => world.move(id, to)),
   };
 }
 
@@ -40,8 +74,14 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
   {
     name: "short-format",
     kind: "short",
-    setup: ONE_DIRECTORY,
-    script: (world) => world.start(),
+    // Below one that is made as well.
+    setup: { ...ONE_DIRECTORY, logDirs: ["/srv/data"] },
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      world.append(id);
+      await world.settle();
+    },
   },
   {
     name: "short-create",
@@ -118,7 +158,7 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
   {
     name: "short-roll-unflushed",
     kind: "short",
-    setup: setupOf({ flushMessages: Infinity }),
+    setup: { ...setupOf({ flushMessages: Infinity }), isEpochKept: true },
     prepare: prepared(3),
     script: after((world, id) => {
       world.append(id, { valueBytes: 60, isIdempotent: true });
@@ -129,7 +169,10 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
   {
     name: "short-whole-pages",
     kind: "short",
-    setup: setupOf({ flushMessages: Infinity, segmentBytes: 1 << 20 }),
+    setup: {
+      ...setupOf({ flushMessages: Infinity, segmentBytes: 1 << 20 }),
+      isEpochKept: true,
+    },
     batchValueBytes: PAGE_VALUE_BYTES,
     prepare: async (world) => {
       await world.start();
@@ -148,7 +191,7 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     kind: "short",
     setup: setupOf({ segmentBytes: 400 }),
     prepare: prepared(0),
-    recoveryLimit: 500,
+    recoveryLimit: 150,
     script: after(async (world, id) => {
       world.append(id, { isTransactional: true, valueBytes: 60 });
       await world.settle();
@@ -186,6 +229,17 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     kind: "short",
     setup: setupOf({}),
     prepare: prepared(3),
+    script: after(async (world, id) => {
+      await world.restartAt(id, 20);
+      world.append(id);
+    }),
+  },
+  {
+    // A follower's that has nothing yet: its directory is not made.
+    name: "short-restart-empty",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: prepared(0),
     script: after(async (world, id) => {
       await world.restartAt(id, 20);
       world.append(id);
@@ -252,6 +306,20 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
       world.propose([Buffer.from("two")]);
       await world.settle();
       await world.advance(1_000);
+      world.noteDurablePoint();
     },
   },
+  {
+    name: "short-repair",
+    kind: "short",
+    setup: { ...setupOf({}), known: [FIRST_PARTITION] },
+    prepare: prepared(1),
+    damage: withFlippedMetadata,
+    script: after((world, id) => {
+      world.append(id);
+      return Promise.resolve();
+    }),
+  },
+  moved("short-move", "/one", "/two"),
+  moved("short-move-back", "/two", "/one"),
 ];

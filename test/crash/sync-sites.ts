@@ -5,13 +5,15 @@ import ts from "typescript";
 
 /** A call that makes something durable, by itself or in what it calls. */
 export interface SyncSite {
+  /** File, function and callee: it stays when lines are added above. */
   readonly id: string;
   /** Turned off, it is not made at all; otherwise it is made, and all syncs in it do nothing. */
   readonly isSkipped: boolean;
 }
 
-interface PlacedSite extends SyncSite {
+export interface PlacedSite extends SyncSite {
   readonly path: string;
+  readonly line: number;
   readonly start: number;
   readonly end: number;
 }
@@ -47,16 +49,17 @@ export function findSyncSites(root: string): PlacedSite[] {
     forEachCall(file, (call) => {
       const declaration = declarationOf(checker, call);
       const isShared = declaration !== null && SHARED.has(nameOf(declaration));
-      const isLeaf = isSync(call);
-      if (!isLeaf && !isShared && (declaration === null || !helpers.has(declaration))) return;
+      const isHelped = declaration !== null && helpers.has(declaration);
+      const isLeaf = isSync(call) && !isHelped;
+      if (!isLeaf && !isShared && !isHelped) return;
       if (declaration !== null && saysNotSynced(declaration, call)) return;
       const line = file.getLineAndCharacterOfPosition(call.expression.getEnd()).line + 1;
-      const place = `${relative(root, file.fileName)}:${line} ${calleeText(call)}`;
+      const place = `${relative(root, file.fileName)} ${ownerText(call)} ${calleeText(call)}`;
       const count = (counts.get(place) ?? 0) + 1;
       counts.set(place, count);
       const id = count === 1 ? place : `${place} (${count})`;
       const range = { start: call.getStart(), end: call.getEnd() };
-      sites.push({ id, isSkipped: isLeaf || isShared, path: file.fileName, ...range });
+      sites.push({ id, isSkipped: isLeaf || isShared, path: file.fileName, line, ...range });
     });
   }
   return sites;
@@ -121,13 +124,18 @@ function calleeText({ expression }: ts.CallExpression): string {
 }
 
 /** The named function around a node; one without a name belongs to the one around it. */
-function ownerOf(node: ts.Node): ts.Node | null {
+function ownerOf(node: ts.Node): ts.MethodDeclaration | ts.FunctionDeclaration | null {
   let at = node;
   while (!ts.isSourceFile(at)) {
     if (ts.isMethodDeclaration(at) || ts.isFunctionDeclaration(at)) return at;
     at = at.parent;
   }
   return null;
+}
+
+/** What is called in a constructor, or in the making of a constant, has no named function around it. */
+function ownerText(call: ts.CallExpression): string {
+  return ownerOf(call)?.name?.getText() ?? "-";
 }
 
 function declarationOf(checker: ts.TypeChecker, call: ts.CallExpression): ts.Node | null {

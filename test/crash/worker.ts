@@ -24,13 +24,17 @@ export type Task =
       readonly state?: string;
     }
   | { readonly kind: "reach"; readonly id: RecordingId }
-  /** Explores the recordings with the site turned off, one after the other, until one shows it. */
-  | {
-      readonly kind: "mutate";
-      readonly site: SyncSite;
-      readonly ids: readonly RecordingId[];
-      readonly maxStates: number;
-    };
+  | MutateTask;
+
+/** Explores the recordings with the site turned off, one after the other, until one shows it. */
+export interface MutateTask {
+  readonly kind: "mutate";
+  readonly site: SyncSite;
+  readonly ids: readonly RecordingId[];
+  /** Of the recoveries of a short workload only the one of that seed; otherwise all. */
+  readonly isExact: boolean;
+  readonly maxStates: number;
+}
 
 export type Answer =
   | ({ readonly kind: "explored"; readonly hashes: readonly string[] } & Omit<Findings, "hashes">)
@@ -38,9 +42,9 @@ export type Answer =
   | { readonly kind: "mutated"; readonly stateCount: number; readonly violation: Violation | null };
 
 const MAX_VIOLATIONS = 3;
-/** A site that so many states do not miss is not found. */
-const MAX_STATES = 100_000;
-const MAX_REACH = 30;
+const MAX_REACH = 400;
+/** How many states of one moment are looked at when a site is searched; then more of each. */
+const FIRST_LIMITS = [12, 60, Infinity];
 /** Images that are remembered; each costs about a kilobyte. */
 const MAX_KNOWN = 100_000;
 
@@ -90,7 +94,7 @@ async function reach({ id }: Extract<Task, { readonly kind: "reach" }>): Promise
   const recordings = record(id.name, id.seed);
   let eventCount = 0;
   const siteIds = new Set<string>();
-  // Of many recoveries the first ones come by all that any does.
+  // A few hundred recoveries come by all that any does.
   for (let count = 0; count < MAX_REACH; count += 1) {
     const { result, reached } = await recordingWith(null, () => recordings.next());
     for (const siteId of reached) siteIds.add(siteId);
@@ -100,42 +104,51 @@ async function reach({ id }: Extract<Task, { readonly kind: "reach" }>): Promise
   return { kind: "reached", siteIds: [...siteIds], eventCount };
 }
 
-async function mutate(task: Extract<Task, { readonly kind: "mutate" }>): Promise<Answer> {
+async function mutate(task: MutateTask): Promise<Answer> {
   const findings = noFindings();
-  for (const id of task.ids) {
-    const violation = await mutateOne(task, id, findings);
-    const { stateCount } = findings;
-    if (violation !== null) return { kind: "mutated", stateCount, violation };
-    if (stateCount > MAX_STATES) break;
+  const found = (violation: Violation | null): Answer => {
+    return { kind: "mutated", stateCount: findings.stateCount, violation };
+  };
+  // A few states of each moment tell most; of many moments that is sooner than all of one.
+  for (const limit of FIRST_LIMITS) {
+    for (const id of task.ids) {
+      const violation = await mutateOne(task, id, limit, findings);
+      if (violation !== null) return found(violation);
+      if (findings.stateCount > task.maxStates) return found(null);
+    }
   }
-  return { kind: "mutated", stateCount: findings.stateCount, violation: null };
+  return found(null);
 }
 
 async function mutateOne(
-  { site, maxStates }: Extract<Task, { readonly kind: "mutate" }>,
+  { site, maxStates, isExact }: MutateTask,
   id: RecordingId,
+  firstLimit: number,
   findings: Findings,
 ): Promise<Violation | null> {
   const recordings = record(id.name, id.seed);
-  const lastState = findings.stateCount + maxStates;
-  const options = { limit: limitOf(id.name), maxViolations: 1, prober: proberOf(id) };
-  for (;;) {
+  const limit = Math.min(limitOf(id.name), firstLimit);
+  const options = { limit, maxViolations: 1, prober: proberOf(id) };
+  while (findings.stateCount <= maxStates) {
     let next: IteratorResult<Recording>;
+    let reached: ReadonlySet<string>;
     try {
-      ({ result: next } = await recordingWith(site, () => recordings.next()));
+      ({ result: next, reached } = await recordingWith(site, () => recordings.next()));
     } catch (error) {
       // A start after a crash that fails, while the workload is recorded, shows it as well.
       const texts = [`the workload cannot go on: ${String(error)}`];
       return { recording: `${id.name}@${id.seed}`, state: "-", event: "a crash", texts };
     }
-    if (next.done === true || findings.stateCount > lastState) return null;
+    if (next.done === true) return null;
     const { value } = next;
+    if (!reached.has(site.id) || (isExact && value.seed !== id.seed)) continue;
     // Up to the first call that was left out, all is as the plain run has seen it.
     const firstEvent = Math.max(value.firstEvent, turnedOffAt(value.world.disk) ?? 0);
     await explore({ ...value, firstEvent }, options, findings);
     const [violation] = findings.violations;
     if (violation !== undefined) return violation;
   }
+  return null;
 }
 
 if (process.send !== undefined) {

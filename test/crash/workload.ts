@@ -1,6 +1,7 @@
 import type { NewRecord } from "../../src/protocol/records/batch-builder.ts";
 import type { LogConfig } from "../../src/storage/log-config.ts";
 import { type Setup, SMALL_CONFIG } from "./node.ts";
+import type { Image } from "./trace.ts";
 import type { World } from "./world.ts";
 
 /** What is done with a machine, step by step. */
@@ -18,7 +19,11 @@ export interface Workload {
   readonly setup: Setup;
   /** A life before, all of which is durable when the script begins; without it the disk is empty. */
   readonly prepare?: Script;
+  /** What has become of that on the disk meanwhile. */
+  readonly damage?: (image: Image) => Image;
   readonly script: Script;
+  /** Of a short one: recoveries are too many to look at each; there are lives after crashes instead. */
+  readonly hasManyRecoveries?: boolean;
   /** Of a moment of a recovery, where there are too many states to look at each; default: all. */
   readonly recoveryLimit?: number;
   /** Of what is appended after a recovery. Default: 60. */

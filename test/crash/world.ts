@@ -15,6 +15,9 @@ import { Node, type Setup, SMALL_CONFIG, WALL_MS } from "./node.ts";
 import { RecordingDisk } from "./recorder.ts";
 import { EMPTY_IMAGE, type Image, type Trace } from "./trace.ts";
 
+/** No script waits longer: a product with a sync turned off may never come to rest. */
+const MAX_STEPS = 10_000;
+
 /** Thrown into a script whose machine has died where it was told to. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
@@ -82,9 +85,23 @@ export class World {
     this.#life = 100 * this.earlierFacts.filter(({ kind }) => kind === "crash").length;
     this.#epoch = this.#life;
     this.disk = new RecordingDisk(this.base);
+    this.#watchEpochs();
+  }
+
+  /** An epoch is led in when its first batch is written, or when quorum-state was to be durable (K6, K7). */
+  #watchEpochs(): void {
+    let votedEpoch = 0;
     this.disk.onWrite = (path, bytes) => {
+      if (/__cluster_metadata-0\/quorum-state\.tmp$/.test(path)) {
+        votedEpoch = Number(/"leaderEpoch":(\d+)/.exec(bytes.toString("latin1"))?.[1] ?? 0);
+      }
       if (!/__cluster_metadata-0\/\d+\.log$/.test(path)) return;
       this.#note({ kind: "leads", leaderEpoch: batchLeaderEpoch(bytes) });
+    };
+    this.disk.onSyncDir = (path) => {
+      if (!path.endsWith("/__cluster_metadata-0") || votedEpoch === 0) return;
+      this.#note({ kind: "leads", leaderEpoch: votedEpoch });
+      votedEpoch = 0;
     };
   }
 
@@ -224,7 +241,8 @@ export class World {
   #append(id: PartitionId, batch: NewBatch): void {
     const log = this.log(id);
     const bytes = buildBatch(batch);
-    const leaderEpoch = Math.max(this.#epoch, log.latestLeaderEpoch);
+    const epoch = this.setup.isEpochKept === true ? 0 : this.#epoch;
+    const leaderEpoch = Math.max(epoch, log.latestLeaderEpoch);
     log.append(bytes, { leaderEpoch, origin: batch.isControl === true ? "coordinator" : "client" });
     this.#note({ kind: "appended", topicId: id.topicId, batch: Buffer.from(bytes) });
   }
@@ -280,6 +298,25 @@ export class World {
     this.#note({ kind: "start-must", topicId, offset: this.log(id).segmentBaseOffsets[0] ?? 0 });
   }
 
+  /** As the replica manager does it (replica-moves.ts). Nothing is appended meanwhile. */
+  async move(id: PartitionId, path: string): Promise<void> {
+    const { topicId } = id;
+    const move = await this.run(this.node.manager.beginMove(id, path));
+    this.#note({ kind: "move-begun", topicId, path });
+    await this.run(move.copy());
+    this.#note({ kind: "move-ending", topicId });
+    const highWatermark = (): number => this.log(id).flushedEndOffset;
+    const log = await this.run(move.complete({ highWatermark, assign: () => Promise.resolve() }));
+    this.#logs.set(topicId, { id, log, writtenEnd: -1, flushedEnd: -1, safeEnd: -1 });
+    this.#note({ kind: "moved", topicId, path });
+  }
+
+  /** The metadata log has had the time to note up to where it is durable. */
+  noteDurablePoint(): void {
+    const { highWatermark } = must(this.node.raft, "the machine has a metadata log");
+    this.#note({ kind: "metadata-noted", endOffset: highWatermark });
+  }
+
   /** Steps until the promise settles. Throws Interrupted once `stopAt` is reached. */
   async run<T>(promise: Promise<T>): Promise<T> {
     let isSettled = false;
@@ -287,7 +324,8 @@ export class World {
       isSettled = true;
     };
     promise.then(settle, settle);
-    for (;;) {
+    for (let steps = 0; ; steps += 1) {
+      if (steps > MAX_STEPS) throw new Error("the machine goes round for ever");
       const isBusy = await this.step();
       // Set while the step ran.
       // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition
