@@ -9,6 +9,7 @@ import { until } from "../support/until.ts";
 
 /** Of the attackers, so many may be refused for the clients' sake, and come back. */
 const MAX_REFUSED = 50;
+const MAX_TRIES = 10;
 const ROUNDS = 20;
 const PER_ROUND = 20;
 
@@ -39,15 +40,24 @@ export function forgetPeak(broker: BrokerProcess): void {
   writeFileSync(`/proc/${broker.pid}/clear_refs`, "5");
 }
 
-/** The sum over all its labels. */
+/** The sum over all its labels. A busy broker closes a connection whose request took too long to come: once more. */
 export async function metric(broker: BrokerProcess, name: string): Promise<number> {
   const port = /"adminPort":(\d+)/.exec(broker.output)![1]!;
-  const url = `http://127.0.0.1:${port}/metrics`;
-  const text = await (await fetch(url, { headers: { connection: "close" } })).text();
+  const text = await readMetrics(`http://127.0.0.1:${port}/metrics`);
   return text
     .split("\n")
     .filter((line) => line.startsWith(name))
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+}
+
+async function readMetrics(url: string): Promise<string> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await (await fetch(url, { headers: { connection: "close" } })).text();
+    } catch (error) {
+      if (tries === MAX_TRIES) throw error;
+    }
+  }
 }
 
 /** So many attackers (attack.mjs) until `use` is done. */
