@@ -198,6 +198,7 @@ class Recovery {
     const logEndOffset = last.nextOffset;
     await this.#say(segments, cut, logEndOffset);
     await this.#cut(cut, logEndOffset);
+    await this.#settle(last);
     if (epochs.entries.length > 0) epochs.markDirty();
     return {
       segments: await this.#reopen(firstIndex, segments, logEndOffset),
@@ -312,6 +313,15 @@ class Recovery {
     await segment.file.truncate(segment.sizeBytes);
     // Before anything is appended: else a power cut could put the old tail behind new batches.
     await segment.file.datasync();
+  }
+
+  /**
+   * Makes durable what the log is found to be: a process that was killed in the middle of a truncation
+   * has left it to the page cache alone, and a power cut would bring the old tail back behind new batches.
+   */
+  async #settle({ file }: ScannedSegment): Promise<void> {
+    await file.datasync();
+    await this.#dependencies.disk.syncDir(this.#options.directory);
   }
 
   /**
