@@ -59,8 +59,9 @@ async function scanToCut(
 }
 
 /**
- * Removes all from the place on, durably, so that no power cut brings it back behind a gap (S3, S15):
- * whole segments first, newest first. Nobody uses the segments. Throws DiskError.
+ * Removes all from the place on: whole segments first, newest first, so that a crash leaves no gap. The
+ * recovery that follows makes it durable, so that no power cut brings it back behind new batches (S3, S15).
+ * Nobody uses the segments. Throws DiskError.
  */
 export async function cutSegments(
   disk: Disk,
@@ -73,12 +74,9 @@ export async function cutSegments(
     await removeSegmentFiles(disk, directory, baseOffset);
     await removeFile(disk, `${directory}/${offsetFileName(baseOffset, ".snapshot")}`);
   }
-  if (gone.length > 0) await disk.syncDir(directory);
   const file = await disk.open(cut.segment.path(".log"));
   try {
     await file.truncate(cut.position);
-    // Before anything is appended: else a power cut could put the old tail behind new batches.
-    await file.datasync();
   } finally {
     await file.close();
   }
@@ -86,7 +84,8 @@ export async function cutSegments(
 
 /**
  * Removes all there is and leaves an empty log that begins at the offset. A power cut on the way leaves
- * some of the old log's segments, of which recovery keeps those without a gap. Throws DiskError.
+ * some of the old log's segments, of which recovery keeps those without a gap; the one that follows makes
+ * it durable. Throws DiskError.
  */
 export async function startAnew(
   disk: Disk,
@@ -105,5 +104,4 @@ export async function startAnew(
   const path = `${directory}/${offsetFileName(offset, ".log")}`;
   const file = await disk.open(path, { create: true, truncate: true });
   await file.close();
-  await disk.syncDir(directory);
 }

@@ -306,18 +306,16 @@ class Recovery {
     for (const baseOffset of gone.toReversed()) {
       await removeSegmentFiles(disk, directory, baseOffset);
     }
-    const hasRemoved = await this.#removeSnapshotsAbove(logEndOffset);
-    if (gone.length > 0 || hasRemoved) await disk.syncDir(directory);
+    await this.#removeSnapshotsAbove(logEndOffset);
     const segment = cut?.segment ?? null;
     if (segment === null || segment.sizeBytes === segment.fileBytes) return;
     await segment.file.truncate(segment.sizeBytes);
-    // Before anything is appended: else a power cut could put the old tail behind new batches.
-    await segment.file.datasync();
   }
 
   /**
-   * Makes durable what the log is found to be: a process that was killed in the middle of a truncation
-   * has left it to the page cache alone, and a power cut would bring the old tail back behind new batches.
+   * Makes durable what the log is found to be, and what was cut, now, by a truncation or by a process that
+   * was killed in the middle of one: before anything is appended, as a power cut could put the old tail
+   * behind new batches.
    */
   async #settle({ file }: ScannedSegment): Promise<void> {
     await file.datasync();

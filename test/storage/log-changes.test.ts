@@ -43,7 +43,7 @@ function changesOf(disk: ScriptedDisk, from: number): string[] {
 }
 
 describe("truncateTo", () => {
-  test("drops whole segments newest first, durably, before it cuts the one that stays (S15)", async () => {
+  test("drops whole segments newest first, cuts the one that stays, and is durable when it resolves (S15)", async () => {
     const { log, disk } = await filled(10);
     const before = disk.calls.length;
     await log.truncateTo(4);
@@ -54,9 +54,9 @@ describe("truncateTo", () => {
     expect(logs.slice(0, 5)).toEqual([
       "remove 00000000000000000009.log",
       "remove 00000000000000000006.log",
-      "syncDir ",
       "truncate 00000000000000000003.log",
       "datasync 00000000000000000003.log",
+      "syncDir ",
     ]);
     expect(log.logEndOffset).toBe(4);
     expect(log.flushedEndOffset).toBe(4);
