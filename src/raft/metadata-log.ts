@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import type { Disk, DiskError } from "../base/disk.ts";
+import { type Disk, DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
@@ -49,9 +49,15 @@ export async function openMetadataLog(
   onDiskFailure: (error: DiskError) => void,
 ): Promise<MetadataLog> {
   const directory = `${logDirectory}/${METADATA_PARTITION}`;
-  // What is kept in it beside the log is promised before anything is appended (K6).
   await ports.disk.mkdir(directory);
-  await ports.disk.syncDir(logDirectory);
+  try {
+    // What is kept in it beside the log is promised before anything is appended (K6).
+    await ports.disk.syncDir(logDirectory);
+  } catch (error) {
+    // Nobody may sync it again (R9).
+    if (error instanceof DiskError) onDiskFailure(error);
+    throw error;
+  }
   const durablePoint = await DurablePoint.open({ ...ports, onDiskFailure }, directory);
   const log = await Log.open(ports, {
     directory,

@@ -68,6 +68,8 @@ export async function recoverLog(
   if (files.segmentBases.length === 0) {
     // Snapshots of a log that is not there must not be taken for those of its successor.
     await removeSnapshots(disk, directory, files.snapshotOffsets);
+    // A process that was killed while it removed them has not made that durable.
+    await disk.syncDir(directory);
     return emptyLog(options);
   }
   const stored = await loadLeaderEpochs(disk, directory);

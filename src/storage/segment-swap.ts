@@ -41,7 +41,7 @@ export async function swapSegments(
   for (const suffix of INDEX_SUFFIXES) await renameToSwap(disk, directory, baseOffset, suffix);
   await disk.syncDir(directory);
   await renameToSwap(disk, directory, baseOffset, ".log");
-  await disk.syncDir(directory);
+  await keepDecision(disk, directory);
   const others = oldBaseOffsets.slice(1);
   const deletedPaths: string[] = [];
   for (const other of others.toReversed()) {
@@ -87,6 +87,7 @@ export async function completeSwaps(
     if (isLeft) await removeFile(disk, `${directory}/${name}`);
   }
   const decided = new Set(names.flatMap((name) => offsetOfSwap(name) ?? []));
+  if (decided.size > 0) await keepDecision(disk, directory);
   for (const baseOffset of decided) {
     const endOffset = await findEnd({ disk, clock }, directory, baseOffset);
     for (const name of names) {
@@ -102,6 +103,11 @@ export async function completeSwaps(
     // An undecided swap's indexes, or those of a decided one, which are in place now.
     await removeFile(disk, `${directory}/${name}`);
   }
+}
+
+/** Makes the decision durable, also that of a process that was killed right after it: the rest builds on it. */
+async function keepDecision(disk: Disk, directory: string): Promise<void> {
+  await disk.syncDir(directory);
 }
 
 /** Indexes first: while the log has its old name they are known to belong to a swap. */

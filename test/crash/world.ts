@@ -60,6 +60,8 @@ export class World {
   #epoch: number;
   #life: number;
   #sequences = new Map<string, number>();
+  /** What quorum-state is about to say of the process that runs; 0: nothing. */
+  #votedEpoch = 0;
   /** The process dies once so many events have happened. */
   stopAt = Infinity;
 
@@ -90,18 +92,17 @@ export class World {
 
   /** An epoch is led in when its first batch is written, or when quorum-state was to be durable (K6, K7). */
   #watchEpochs(): void {
-    let votedEpoch = 0;
     this.disk.onWrite = (path, bytes) => {
       if (/__cluster_metadata-0\/quorum-state\.tmp$/.test(path)) {
-        votedEpoch = Number(/"leaderEpoch":(\d+)/.exec(bytes.toString("latin1"))?.[1] ?? 0);
+        this.#votedEpoch = Number(/"leaderEpoch":(\d+)/.exec(bytes.toString("latin1"))?.[1] ?? 0);
       }
       if (!/__cluster_metadata-0\/\d+\.log$/.test(path)) return;
       this.#note({ kind: "leads", leaderEpoch: batchLeaderEpoch(bytes) });
     };
     this.disk.onSyncDir = (path) => {
-      if (!path.endsWith("/__cluster_metadata-0") || votedEpoch === 0) return;
-      this.#note({ kind: "leads", leaderEpoch: votedEpoch });
-      votedEpoch = 0;
+      if (!path.endsWith("/__cluster_metadata-0") || this.#votedEpoch === 0) return;
+      this.#note({ kind: "leads", leaderEpoch: this.#votedEpoch });
+      this.#votedEpoch = 0;
     };
   }
 
@@ -172,6 +173,7 @@ export class World {
   #forgetProcess(): void {
     this.#logs.clear();
     this.#node = null;
+    this.#votedEpoch = 0;
     this.#clock = new StepClock(this.#clock.nowMs());
   }
 
