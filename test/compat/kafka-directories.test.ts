@@ -49,6 +49,11 @@ async function readTopics(bootstrap: string, topics: readonly string[]): Promise
   ) as Readings;
 }
 
+async function topicIdsOf(bootstrap: string): Promise<Record<string, string>> {
+  const text = await runPython("test/compat/topic_ids.py", bootstrap, ...TOPICS);
+  return JSON.parse(text) as Record<string, string>;
+}
+
 /** All that Kafka's own consumer shows of a topic. */
 async function readByJava(bootstrap: string, topic: string, isolation: string, count: number) {
   const shows = ["timestamp", "offset", "key", "headers", "epoch"];
@@ -137,6 +142,7 @@ describe("a topic's directory, written by Kafka,", () => {
         const dataDirectory = join(folder, "holdfast");
         const made = await BrokerProcess.start({ dataDirectory });
         await runPython("test/compat/make_topics.py", made.bootstrap, ...TOPICS);
+        const topicIds = await topicIdsOf(made.bootstrap);
         expect(await made.stop()).toBe(0);
         for (const topic of TOPICS) {
           await moveTopic({
@@ -144,6 +150,7 @@ describe("a topic's directory, written by Kafka,", () => {
             to: dataDirectory,
             topic,
             partition: 0,
+            topicId: topicIds[topic]!,
             isClean,
           });
         }
@@ -189,6 +196,7 @@ describe("a topic's directory, written here,", () => {
         await runPython("test/compat/fill.py", broker.bootstrap, ...OURS);
         await until(() => isCompacted(dataDirectory), "our cleaner has cleaned");
         await runPython("test/compat/make_topics.py", broker.bootstrap, "transactions");
+        const ourIds = await topicIdsOf(broker.bootstrap);
         const written = await readTopics(broker.bootstrap, OURS);
         await (isClean ? broker.stop() : broker.kill9());
         const made = join(folder, "made");
@@ -199,12 +207,13 @@ describe("a topic's directory, written here,", () => {
           properties: KAFKA,
         });
         await runPython("test/compat/make_topics.py", first.bootstrap, ...TOPICS);
+        const theirIds = await topicIdsOf(first.bootstrap);
         await first.stop();
         const { logDirectory: to } = first;
-        for (const topic of OURS) {
-          await moveTopic({ from: dataDirectory, to, topic, partition: 0, isClean });
+        for (const topic of TOPICS) {
+          const from = topic === "transactions" ? made : dataDirectory;
+          await moveTopic({ from, to, topic, partition: 0, topicId: theirIds[topic]!, isClean });
         }
-        await moveTopic({ from: made, to, topic: "transactions", partition: 0, isClean });
         const kafka = await KafkaProcess.start(join(folder, "kafka"), first.port, [
           "producer.id.expiration.ms=1",
         ]);
@@ -221,7 +230,9 @@ describe("a topic's directory, written here,", () => {
         }
 
         for (const topic of TOPICS) {
-          await moveTopic({ from: to, to: dataDirectory, topic, partition: 0, isClean: true });
+          const topicId = ourIds[topic]!;
+          const way = { from: to, to: dataDirectory };
+          await moveTopic({ ...way, topic, partition: 0, topicId, isClean: true });
         }
         const back = await BrokerProcess.start({ dataDirectory });
         try {

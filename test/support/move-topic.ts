@@ -14,6 +14,8 @@ export interface TopicMove {
   readonly to: string;
   readonly topic: string;
   readonly partition: number;
+  /** Of the topic at `to`. */
+  readonly topicId: string;
   /** Whether the broker at `from` was stopped in order. */
   readonly isClean: boolean;
 }
@@ -25,9 +27,9 @@ export interface TopicMove {
 export async function moveTopic(move: TopicMove): Promise<void> {
   const name = `${move.topic}-${move.partition}`;
   const target = join(move.to, name);
-  const metadata = await readFile(join(target, "partition.metadata"));
-  await rm(target, { recursive: true });
+  await rm(target, { recursive: true, force: true });
   await cp(join(move.from, name), target, { recursive: true });
+  const metadata = `version: 0\ntopic_id: ${move.topicId}`;
   await writeFile(join(target, "partition.metadata"), metadata);
   for (const name of CHECKPOINTS) await carryLine(move, name);
   if (!move.isClean) await rm(join(move.to, ".kafka_cleanshutdown"), { force: true });
