@@ -73,9 +73,11 @@ export async function killGroupRounds(
     while (closeCount() < plan.rounds && ackToKillMs.length < 2 * plan.rounds) {
       const target = broker;
       await log.whenFresh(plan, async (ageMs) => {
+        const noteGone = log.noteKill();
         const gone = target.kill9();
         ackToKillMs.push(ageMs());
         await gone;
+        noteGone();
       });
       const startedMs = performance.now();
       broker = await BrokerProcess.start({ ...busy, port: broker.port });
@@ -180,6 +182,8 @@ type Act = (ageMs: () => number) => void;
 class AttemptLog {
   readonly #attempts = new Map<string, Attempt>();
   readonly #committers = new Set<string>();
+  /** The last one; before the first, nothing was on its way. */
+  #kill: { readonly sentNs: bigint; readonly goneNs: bigint | null } = { sentNs: 0n, goneNs: 0n };
   readonly #deleteGroup: (groupId: string) => Promise<void>;
   readonly #deletions: Promise<void>[] = [];
   #wanted: { readonly isEnough: () => boolean; readonly act: Act } | null = null;
@@ -248,6 +252,13 @@ class AttemptLog {
     else this.#settled(this.#attempts.get(id)!, word === "ok", BigInt(ns), word === "refused");
   }
 
+  /** To be called before the broker is killed; what it returns, when the broker is gone. */
+  noteKill(): () => void {
+    const sentNs = process.hrtime.bigint();
+    this.#kill = { sentNs, goneNs: null };
+    return () => (this.#kill = { sentNs, goneNs: process.hrtime.bigint() });
+  }
+
   async #delete(groupId: string): Promise<void> {
     const id = `delete ${groupId}`;
     this.#tried(id, groupId, process.hrtime.bigint(), null);
@@ -264,7 +275,10 @@ class AttemptLog {
 
   #settled(attempt: Attempt, isAcked: boolean, ns: bigint, isRefused: boolean): void {
     attempt.settledNs = ns;
-    if (isRefused) attempt.outcome = "refused";
+    // librdkafka tries again what was on its way when the broker died: the first try may have come in.
+    const { sentNs, goneNs } = this.#kill;
+    const isTriedAgain = ns > sentNs && (goneNs === null || attempt.triedNs < goneNs);
+    if (isRefused && !isTriedAgain) attempt.outcome = "refused";
     if (isAcked) this.#onAck(attempt, ns);
   }
 
