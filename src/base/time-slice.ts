@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 
 /** Longest that long work holds the event loop (design.md, section 2). */
-const SLICE_MS = 5;
+export const SLICE_MS = 5;
 
 type SliceClock = Pick<Clock, "nowMs" | "afterPoll">;
 

@@ -7,6 +7,7 @@ import {
   SEGMENT_SUFFIXES,
 } from "./file-names.ts";
 import type { Log } from "./log.ts";
+import { listUnlessMissing } from "./log-files.ts";
 
 /** What one read and one write of a copy carry: some milliseconds of a disk. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -69,7 +70,8 @@ export class LogCopy {
 
   /** The log is closed: makes the copy what the log is. */
   async finish(): Promise<void> {
-    const names = (await this.#listSource()).filter(isOfALog);
+    // Nothing was ever written to a log without a directory.
+    const names = ((await listUnlessMissing(this.#disk, this.#from)) ?? []).filter(isOfALog);
     for (const name of names) {
       if (this.#copied.get(name) !== (await this.#sizeOf(name))) await this.#copyUnlessGone(name);
     }
@@ -79,16 +81,6 @@ export class LogCopy {
       if (!wanted.has(name)) await this.#disk.remove(`${this.#to}/${name}`);
     }
     await this.#disk.syncDir(this.#to);
-  }
-
-  /** Nothing was ever written to a log without a directory. */
-  async #listSource(): Promise<readonly string[]> {
-    try {
-      return await this.#disk.list(this.#from);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-      return [];
-    }
   }
 
   async #sizeOf(name: string): Promise<number> {

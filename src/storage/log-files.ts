@@ -29,8 +29,17 @@ const INDEX_SUFFIXES: readonly SegmentSuffix[] = [".index", ".timeindex", ".txni
 
 /** null: there is no such directory. Throws DiskError. */
 export async function listLogFiles(disk: Disk, directory: string): Promise<LogFiles | null> {
+  const names = await listUnlessMissing(disk, directory);
+  return names === null ? null : classify(names);
+}
+
+/** null: the directory does not exist. Throws DiskError. */
+export async function listUnlessMissing(
+  disk: Disk,
+  directory: string,
+): Promise<readonly string[] | null> {
   try {
-    return classify(await disk.list(directory));
+    return await disk.list(directory);
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;

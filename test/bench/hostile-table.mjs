@@ -1,6 +1,6 @@
 // Prints the part "hostile" of run.sh: latency beside attackers, and ÷ that of the runs just before each.
 //   node test/bench/hostile-table.mjs FILE.jsonl
-import { readFileSync } from "node:fs";
+import { median, readRows } from "./measurements.mjs";
 
 const FIGURES = [
   ["e2e_p50_ms", "end to end p50 ms"],
@@ -8,12 +8,7 @@ const FIGURES = [
   ["ack_p99_ms", "ack p99 ms"],
 ];
 
-const rows = readFileSync(process.argv[2], "utf8")
-  .split("\n")
-  .filter((line) => line.startsWith("{"))
-  .map((line) => JSON.parse(line));
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
+const rows = readRows(process.argv[2]);
 const cell = (values) => {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return `${median(values).toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;

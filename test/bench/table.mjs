@@ -1,6 +1,6 @@
 // Prints the measurements of run.sh as the table of docs/benchmarks.md: medians, and Holdfast ÷ Kafka.
 //   node test/bench/table.mjs FILE.jsonl
-import { readFileSync } from "node:fs";
+import { median, readRows } from "./measurements.mjs";
 
 const PARAMETERS = [
   ...[
@@ -56,12 +56,7 @@ const FIGURES = [
   ["start_ms", "ms to start"],
 ];
 
-const rows = readFileSync(process.argv[2], "utf8")
-  .split("\n")
-  .filter((line) => line.startsWith("{"))
-  .map((line) => JSON.parse(line));
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
+const rows = readRows(process.argv[2]);
 const round = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
 const groups = Map.groupBy

@@ -1,7 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
-
-/** For so long the requests that clients have sent ahead hold the event loop at a time (design.md, section 2). */
-const SLICE_MS = 5;
+import { SLICE_MS } from "../../base/time-slice.ts";
 
 /** The time that pipelined requests of all connections have in a turn of the event loop. */
 export class TurnTime {
