@@ -1,15 +1,15 @@
 import type { Timer } from "../base/clock.ts";
-import { type Disk, DiskError } from "../base/disk.ts";
+import { type Disk, DiskError, isNotFound } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { offsetFileName, SEGMENT_SUFFIXES } from "./file-names.ts";
 import { removeFile } from "./log-files.ts";
 import { DELETED_SUFFIX } from "./segment-swap.ts";
-import { isNotFound } from "../base/disk.ts";
 
 /**
- * Takes a segment out of the log: its files get names that no log has. The `.log` goes first, as the
- * rest is stray without it. Returns the new paths. Throws DiskError.
+ * Takes a segment out of the log, durably: its files get names that no log has. The `.log` goes first, and
+ * for certain, as the rest is stray without it: one that a power cut brought back without its `.txnindex`
+ * would have no aborted transactions (X6). Returns the new paths. Throws DiskError.
  */
 export async function markDeleted(
   disk: Disk,
@@ -26,6 +26,7 @@ export async function markDeleted(
       // Not every segment has a transaction index, and the first one no snapshot.
       if (!isNotFound(error)) throw error;
     }
+    if (suffix === ".log") await disk.syncDir(directory);
   }
   return paths;
 }

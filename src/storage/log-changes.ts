@@ -72,6 +72,7 @@ export class LogChanges {
       this.#dependencies.logger.info({ directory, segments: bases, reason }, "removing segments");
       // Else a power cut could leave an empty directory, and the log would begin at 0 again.
       await state.writer.nameDurably(first);
+      // One at a time: names become durable in any order, and a log must have no gap.
       for (const segment of gone) await this.#removeOldest(state, segment);
       if (first.baseOffset < state.logEndOffset) state.epochs.truncateFromStart(first.baseOffset);
       return gone.length;
@@ -188,8 +189,6 @@ export class LogChanges {
     await segment.freeze();
     try {
       const paths = await markDeleted(disk, directory, segment.baseOffset);
-      // One at a time: names become durable in any order, and a log must have no gap.
-      await disk.syncDir(directory);
       state.segments.replaceAll(state.segments.list.filter((each) => each !== segment));
       this.#deleted.removeAfter(this.#log.config().fileDeleteDelayMs, paths);
     } finally {

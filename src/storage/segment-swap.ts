@@ -74,7 +74,7 @@ export async function removeCleaned(
 
 /**
  * First step of a recovery: completes the swap that a crash has interrupted, if it was decided, and
- * removes all that is left of it otherwise. May be interrupted itself (S6). Afterwards no file
+ * removes all that is left of it otherwise, and of segments that retention has removed. May be interrupted itself (S6). Afterwards no file
  * ends in .cleaned, .swap or .deleted. Throws DiskError.
  */
 export async function completeSwaps(
@@ -82,12 +82,16 @@ export async function completeSwaps(
   directory: string,
 ): Promise<void> {
   const names = await disk.list(directory);
+  const offsetsWith = (suffix: string): number[] =>
+    names.flatMap((name) => offsetOfLog(name, suffix) ?? []);
+  const decided = offsetsWith(SWAP_SUFFIX);
+  // Nor may a segment come back whose removal is gone on with here: it would lack what went first.
+  const isDecided = decided.length > 0 || offsetsWith(DELETED_SUFFIX).length > 0;
+  if (isDecided) await keepDecision(disk, directory);
   for (const name of names) {
     const isLeft = name.endsWith(CLEANED_SUFFIX) || name.endsWith(DELETED_SUFFIX);
     if (isLeft) await removeFile(disk, `${directory}/${name}`);
   }
-  const decided = new Set(names.flatMap((name) => offsetOfSwap(name) ?? []));
-  if (decided.size > 0) await keepDecision(disk, directory);
   for (const baseOffset of decided) {
     const endOffset = await findEnd({ disk, clock }, directory, baseOffset);
     for (const name of names) {
@@ -118,8 +122,9 @@ async function putInPlace(disk: Disk, directory: string, baseOffset: number): Pr
   }
   await disk.syncDir(directory);
   const path = `${directory}/${offsetFileName(baseOffset, ".log")}`;
+  // Not synced: a power cut that takes it back leaves a swap to complete again, and who removes or cuts
+  // the log's files afterwards syncs the directory before anything builds upon that.
   await disk.rename(`${path}${SWAP_SUFFIX}`, path);
-  await disk.syncDir(directory);
 }
 
 async function renameToSwap(
@@ -168,9 +173,10 @@ async function findEnd(
   }
 }
 
-function offsetOfSwap(name: string): number | null {
-  if (!name.endsWith(SWAP_SUFFIX)) return null;
-  return offsetOfFileName(name.slice(0, -SWAP_SUFFIX.length), ".log");
+/** Of a segment's `.log` that has the suffix behind its name. */
+function offsetOfLog(name: string, suffix: string): number | null {
+  if (!name.endsWith(suffix)) return null;
+  return offsetOfFileName(name.slice(0, -suffix.length), ".log");
 }
 
 function offsetOfName(name: string): number | null {

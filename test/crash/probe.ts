@@ -188,7 +188,7 @@ async function readAll(logs: Logs): Promise<Pick<Outcome, "violations" | "logs">
     const { compacts } = log.config.cleanupPolicy;
     const transactions = new Transactions();
     const batches = await readLog(log, transactions);
-    if (!compacts && log.logStartOffset === 0) {
+    if (log.logStartOffset === 0) {
       for (const text of await transactions.faults(log)) violations.push(`${text} (${key})`);
     }
     found.set(topicId, {

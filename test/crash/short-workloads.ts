@@ -265,6 +265,24 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     }),
   },
   {
+    // Names of a removed segment go in any order: one without its .txnindex has no aborted transactions.
+    name: "short-retention-aborted",
+    kind: "short",
+    setup: setupOf({}),
+    prepare: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      world.append(id, { isTransactional: true, valueBytes: 60 });
+      world.endTransaction(id, "abort");
+      for (let count = 0; count < 4; count += 1) world.append(id, { valueBytes: 60 });
+      await world.settle();
+      await world.stop();
+    },
+    script: after(async (world, id) => {
+      await world.removeSegments(id, 5);
+    }),
+  },
+  {
     name: "short-compaction",
     kind: "short",
     setup: setupOf(COMPACTED),
@@ -280,6 +298,29 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     // A round of the cleaner, and the end of what it has replaced.
     script: after(async (world) => {
       for (let turn = 0; turn < 5; turn += 1) await world.advance(20_000);
+    }),
+  },
+  {
+    // Of two segments that become one only the second has a .txnindex.
+    name: "short-compaction-aborted",
+    kind: "short",
+    setup: setupOf({ ...COMPACTED, segmentMs: 1_000 }),
+    prepare: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      // The cleaner has looked, and does not look again before the stop.
+      await world.advance(1_500);
+      world.append(id, { records: keyed("a", "1", 30) });
+      await world.advance(2_000);
+      world.append(id, { isTransactional: true, producer: 1, records: keyed("b", "2", 30) });
+      world.endTransaction(id, "abort", 1);
+      await world.advance(2_000);
+      world.append(id, { records: keyed("a", "3", 30) });
+      await world.settle();
+      await world.stop();
+    },
+    script: after(async (world) => {
+      for (let turn = 0; turn < 3; turn += 1) await world.advance(20_000);
     }),
   },
   {

@@ -27,13 +27,19 @@ export class Transactions {
     }
   }
 
-  /** X6: the aborted ones are complete; X7: the oldest open one bounds what is stable. */
+  /**
+   * X6: the aborted ones are complete; X7: the oldest open one bounds what is stable. After a compaction
+   * one may be listed for longer than its batches are there.
+   */
   async faults(log: Log): Promise<string[]> {
     const faults: string[] = [];
     const { logEndOffset } = log;
     const listed = await log.abortedTransactions(0, logEndOffset);
     const found = listed.map(({ producerId, firstOffset }) => `${producerId} from ${firstOffset}`);
-    if (found.join() !== this.#aborted.join()) {
+    const isRight = log.config.cleanupPolicy.compacts
+      ? this.#aborted.every((text) => found.includes(text))
+      : found.join() === this.#aborted.join();
+    if (!isRight) {
       faults.push(`X6: aborted were ${this.#aborted.join()}, listed are ${found.join()}`);
     }
     const oldest = this.#open.size === 0 ? null : Math.min(...this.#open.values());
