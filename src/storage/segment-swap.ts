@@ -82,31 +82,25 @@ export async function completeSwaps(
   directory: string,
 ): Promise<void> {
   const names = await disk.list(directory);
-  const offsetsWith = (suffix: string): number[] =>
-    names.flatMap((name) => offsetOfLog(name, suffix) ?? []);
-  const decided = offsetsWith(SWAP_SUFFIX);
+  const remove = async (isGone: (name: string) => boolean): Promise<void> => {
+    for (const name of names.filter(isGone)) await removeFile(disk, `${directory}/${name}`);
+  };
+  const decided = names.flatMap((name) => offsetOfLog(name, SWAP_SUFFIX) ?? []);
   // Nor may a segment come back whose removal is gone on with here: it would lack what went first.
-  const isDecided = decided.length > 0 || offsetsWith(DELETED_SUFFIX).length > 0;
-  if (isDecided) await keepDecision(disk, directory);
-  for (const name of names) {
-    const isLeft = name.endsWith(CLEANED_SUFFIX) || name.endsWith(DELETED_SUFFIX);
-    if (isLeft) await removeFile(disk, `${directory}/${name}`);
-  }
+  const isRemoving = names.some((name) => offsetOfLog(name, DELETED_SUFFIX) !== null);
+  if (decided.length > 0 || isRemoving) await keepDecision(disk, directory);
+  await remove((name) => name.endsWith(CLEANED_SUFFIX) || name.endsWith(DELETED_SUFFIX));
   for (const baseOffset of decided) {
     const endOffset = await findEnd({ disk, clock }, directory, baseOffset);
-    for (const name of names) {
+    await remove((name) => {
       const other = offsetOfName(name);
       // Those of the cleaned segment itself are replaced, not removed: some may be in place already.
-      if (other === null || other <= baseOffset || other >= endOffset) continue;
-      await removeFile(disk, `${directory}/${name}`);
-    }
+      return other !== null && other > baseOffset && other < endOffset;
+    });
     await putInPlace(disk, directory, baseOffset);
   }
-  for (const name of names) {
-    if (!name.endsWith(SWAP_SUFFIX)) continue;
-    // An undecided swap's indexes, or those of a decided one, which are in place now.
-    await removeFile(disk, `${directory}/${name}`);
-  }
+  // An undecided swap's indexes, or those of a decided one, which are in place now.
+  await remove((name) => name.endsWith(SWAP_SUFFIX));
 }
 
 /** Makes the decision durable, also that of a process that was killed right after it: the rest builds on it. */
