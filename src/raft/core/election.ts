@@ -1,0 +1,148 @@
+import { assert } from "../../base/assert.ts";
+import { becomeFollower } from "./follower.ts";
+import { becomeLeader } from "./leader.ts";
+import type { EndQuorumEpoch, VoteAnswer, VoteRequest } from "./messages.ts";
+import type { Candidate, Prospective } from "./roles.ts";
+import type { RaftState } from "./state.ts";
+import { isSameReplica, type ReplicaKey, replicaText } from "./voters.ts";
+
+/** Waits for a leader; a voter stands for election when none shows up. */
+export function becomeUnattached(state: RaftState, waitMs = electionTimeoutMs(state)): void {
+  state.role = { kind: "unattached", electionAtMs: state.nowMs + waitMs };
+}
+
+/** The first step of an election: would a majority elect this node? Its epoch stays (K15, KIP-996). */
+export function becomeProspective(state: RaftState, fallbackLeaderId: number | null): void {
+  assert(state.isVoter, "observers do not stand for election (K14)");
+  if (state.voters.all.length === 1) {
+    becomeCandidate(state);
+    return;
+  }
+  state.role = { kind: "prospective", fallbackLeaderId, ...ballot(state) };
+  askForVotes(state, true);
+}
+
+/** A new epoch, with this node's vote for itself, which is durable before anybody is asked (K6). */
+function becomeCandidate(state: RaftState): void {
+  state.enterEpoch(state.epoch + 1);
+  if (state.voters.all.length === 1) {
+    // It needs nobody's vote: that it leads is all there is to be remembered.
+    becomeLeader(state, [state.self]);
+    return;
+  }
+  state.vote(state.self);
+  state.role = { kind: "candidate", ...ballot(state) };
+  askForVotes(state, false);
+}
+
+/** Time for the next try: what came of the last one? */
+export function onElectionTick(state: RaftState, role: Prospective | Candidate): void {
+  if (state.nowMs < role.untilMs) return;
+  if (role.kind === "prospective" && role.fallbackLeaderId !== null) {
+    becomeFollower(state, role.fallbackLeaderId);
+    return;
+  }
+  becomeProspective(state, null);
+}
+
+export function onVoteRequest(state: RaftState, from: ReplicaKey, request: VoteRequest): void {
+  // Meant for the disk that this node has lost, perhaps: that one's promises are not known here (R14).
+  if (!isSameReplica(request.voter, state.self)) return;
+  const { isPreVote } = request;
+  const isGranted = request.epoch === state.epoch && isGrantable(state, from, request);
+  if (isGranted && !isPreVote) {
+    state.vote(from);
+    becomeUnattached(state);
+  }
+  const { epoch, leaderToName: leaderId } = state;
+  state.send(from.nodeId, { kind: "voteAnswer", epoch, leaderId, isPreVote, isGranted });
+}
+
+function isGrantable(state: RaftState, candidate: ReplicaKey, request: VoteRequest): boolean {
+  const { log, role, voted } = state;
+  const isUpToDate =
+    request.lastEpoch > log.lastEpoch ||
+    (request.lastEpoch === log.lastEpoch && request.endOffset >= log.endOffset);
+  if (!isUpToDate) return false;
+  if (request.isPreVote) {
+    // Whoever hears its leader need not be asked for another one.
+    return role.kind !== "leader" && !(role.kind === "follower" && role.hasHeard);
+  }
+  return state.leaderId === null && (voted === null || isSameReplica(voted, candidate));
+}
+
+export function onVoteAnswer(state: RaftState, from: ReplicaKey, answer: VoteAnswer): void {
+  const { role, voters } = state;
+  if (answer.epoch !== state.epoch || !voters.has(from)) return;
+  if (role.kind !== (answer.isPreVote ? "prospective" : "candidate")) return;
+  if (answer.isGranted) role.granted.set(replicaText(from), from);
+  else role.refused.add(replicaText(from));
+  if (role.granted.size >= voters.majority) {
+    if (role.kind === "prospective") becomeCandidate(state);
+    else becomeLeader(state, [...role.granted.values()]);
+  } else if (voters.all.length - role.refused.size < voters.majority) {
+    onLost(state, role);
+  }
+}
+
+/** It will not be elected: others may, before it tries again. */
+function onLost(state: RaftState, role: Prospective | Candidate): void {
+  if (role.kind === "prospective" && role.fallbackLeaderId !== null) {
+    becomeFollower(state, role.fallbackLeaderId);
+    return;
+  }
+  const waitMs = state.randomBelow(state.timing.electionBackoffMaxMs);
+  role.untilMs = Math.min(role.untilMs, state.nowMs + waitMs);
+}
+
+/** The leader has resigned: nobody needs to wait until its silence is noticed. */
+export function onLeaderResigned(
+  state: RaftState,
+  from: ReplicaKey,
+  successors: EndQuorumEpoch["preferredSuccessors"],
+): void {
+  const { role, timing } = state;
+  const isMine =
+    (role.kind === "follower" && role.leaderId === from.nodeId) ||
+    (role.kind === "prospective" && role.fallbackLeaderId === from.nodeId);
+  if (!isMine) return;
+  if (!state.isVoter) {
+    becomeUnattached(state, 0);
+    return;
+  }
+  const rank = successors.findIndex((replica) => isSameReplica(replica, state.self));
+  if (rank === 0) {
+    becomeProspective(state, null);
+    return;
+  }
+  // Those whom it prefers go first.
+  const stepMs = timing.electionBackoffMaxMs / state.voters.all.length;
+  becomeUnattached(state, stepMs * Math.max(1, rank) + state.randomBelow(stepMs));
+}
+
+function ballot(state: RaftState) {
+  return {
+    granted: new Map([[replicaText(state.self), state.self]]),
+    refused: new Set<string>(),
+    untilMs: state.nowMs + electionTimeoutMs(state),
+  };
+}
+
+function askForVotes(state: RaftState, isPreVote: boolean): void {
+  const { epoch, log } = state;
+  const { lastEpoch, endOffset } = log;
+  state.sendToOtherVoters((voter) => ({
+    kind: "vote",
+    epoch,
+    isPreVote,
+    voter,
+    lastEpoch,
+    endOffset,
+  }));
+}
+
+/** Never the same for all, or they would split the vote again and again. */
+function electionTimeoutMs(state: RaftState): number {
+  const { electionTimeoutMs: timeoutMs } = state.timing;
+  return timeoutMs + state.randomBelow(timeoutMs);
+}

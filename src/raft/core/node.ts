@@ -1,0 +1,299 @@
+import { assert } from "../../base/assert.ts";
+import {
+  becomeProspective,
+  becomeUnattached,
+  onElectionTick,
+  onLeaderResigned,
+  onVoteAnswer,
+  onVoteRequest,
+} from "./election.ts";
+import type { Effect, RaftEvent } from "./events.ts";
+import {
+  becomeFollower,
+  followerDeadlineMs,
+  isLeaderLost,
+  onFetchAnswer,
+  onFollowerFlushed,
+  onFollowerTick,
+  sendFetch,
+} from "./follower.ts";
+import {
+  leaderDeadlineMs,
+  maybeBeginEpoch,
+  onFetch,
+  onLeaderFlushed,
+  onLeaderTick,
+  onPropose,
+  refuseParked,
+  resign,
+} from "./leader.ts";
+import type { FetchAnswer, FetchRequest, Message } from "./messages.ts";
+import type { Role } from "./roles.ts";
+import { type RaftNodeOptions, RaftState } from "./state.ts";
+import type { ReplicaKey } from "./voters.ts";
+
+/**
+ * One replica of the quorum, as a pure function of what happens to it: no I/O, no timers, no promises.
+ * `step` says what is to be done, and the driver does it (docs/decisions/0008).
+ */
+export class RaftNode {
+  readonly #state: RaftState;
+
+  constructor(options: RaftNodeOptions) {
+    this.#state = new RaftState(options);
+  }
+
+  get role(): Role["kind"] {
+    return this.#state.role.kind;
+  }
+
+  get epoch(): number {
+    return this.#state.epoch;
+  }
+
+  get leaderId(): number | null {
+    return this.#state.leaderToName;
+  }
+
+  get voted(): ReplicaKey | null {
+    return this.#state.voted;
+  }
+
+  get highWatermark(): number {
+    return this.#state.highWatermark;
+  }
+
+  get endOffset(): number {
+    return this.#state.log.endOffset;
+  }
+
+  get flushedEndOffset(): number {
+    return this.#state.log.flushedEndOffset;
+  }
+
+  /** The epoch that this node leads and may propose in; null: it may not. */
+  get leadingEpoch(): number | null {
+    const { role, epoch } = this.#state;
+    return role.kind === "leader" && role.epochStartOffset !== null ? epoch : null;
+  }
+
+  /** When a `tick` is due; Infinity: not at all. To be asked anew after each step. */
+  get deadlineMs(): number {
+    const state = this.#state;
+    const { role } = state;
+    switch (role.kind) {
+      case "unattached":
+        return role.electionAtMs;
+      case "prospective":
+      case "candidate":
+      case "resigned":
+        return role.untilMs;
+      case "follower":
+        return followerDeadlineMs(state, role);
+      case "leader":
+        return leaderDeadlineMs(state, role);
+    }
+  }
+
+  step(event: RaftEvent, nowMs: number): readonly Effect[] {
+    const state = this.#state;
+    assert(nowMs >= state.nowMs, "time goes on");
+    state.nowMs = nowMs;
+    this.#on(event);
+    return state.takeEffects();
+  }
+
+  #on(event: RaftEvent): void {
+    const state = this.#state;
+    switch (event.kind) {
+      case "start":
+        this.#start();
+        break;
+      case "tick":
+        this.#tick();
+        break;
+      case "message":
+        this.#onMessage(event.from, event.message);
+        break;
+      case "persisted":
+        state.persisted();
+        if (state.role.kind === "leader") maybeBeginEpoch(state, state.role);
+        break;
+      case "flushed":
+        this.#onFlushed(event.endOffset);
+        break;
+      case "propose":
+        assert(state.role.kind === "leader", "only a leader proposes");
+        onPropose(state, state.role, event);
+        break;
+      case "resign":
+        if (state.role.kind === "leader") resign(state, state.role);
+        break;
+      case "unreachable":
+        this.#onUnreachable(event.nodeId);
+        break;
+    }
+  }
+
+  /** In an epoch that it led in before, a node is anything but its leader (K7). */
+  #start(): void {
+    const state = this.#state;
+    const { leaderId } = state;
+    if (state.isVoter && state.voters.all.length === 1) becomeProspective(state, null);
+    else if (leaderId !== null && leaderId !== state.self.nodeId) becomeFollower(state, leaderId);
+    else if (state.isVoter) becomeUnattached(state);
+    else becomeUnattached(state, 0);
+  }
+
+  #tick(): void {
+    const state = this.#state;
+    const { role } = state;
+    switch (role.kind) {
+      case "unattached":
+        if (state.nowMs >= role.electionAtMs) this.#lookForLeader();
+        break;
+      case "resigned":
+        if (state.nowMs >= role.untilMs) becomeProspective(state, null);
+        break;
+      case "prospective":
+      case "candidate":
+        onElectionTick(state, role);
+        break;
+      case "follower":
+        if (isLeaderLost(state, role)) this.#leaveLeader(role.leaderId);
+        else onFollowerTick(state, role);
+        break;
+      case "leader":
+        onLeaderTick(state, role);
+        break;
+    }
+  }
+
+  /** A voter stands for election, an observer asks around. */
+  #lookForLeader(): void {
+    const state = this.#state;
+    if (state.isVoter) {
+      becomeProspective(state, null);
+      return;
+    }
+    const { all } = state.voters;
+    const voter = all[state.randomBelow(all.length)];
+    // A fetch is a promise, an observer's too.
+    if (voter !== undefined && state.log.isFlushed) sendFetch(state, voter.nodeId);
+    becomeUnattached(state, state.timing.requestTimeoutMs);
+  }
+
+  #leaveLeader(leaderId: number): void {
+    if (this.#state.isVoter) becomeProspective(this.#state, leaderId);
+    else becomeUnattached(this.#state, 0);
+  }
+
+  #onFlushed(endOffset: number): void {
+    const state = this.#state;
+    const { role } = state;
+    state.log.flushed(endOffset);
+    if (role.kind === "leader") onLeaderFlushed(state, role);
+    if (role.kind === "follower") onFollowerFlushed(state, role);
+  }
+
+  #onUnreachable(nodeId: number): void {
+    const { role } = this.#state;
+    if (role.kind === "follower" && role.leaderId === nodeId) this.#leaveLeader(nodeId);
+  }
+
+  #onMessage(from: ReplicaKey, message: Message): void {
+    const state = this.#state;
+    if (message.epoch > state.epoch) this.#enterEpoch(message.epoch);
+    this.#learnLeader(from, message);
+    switch (message.kind) {
+      case "vote":
+        onVoteRequest(state, from, message);
+        break;
+      case "voteAnswer":
+        onVoteAnswer(state, from, message);
+        break;
+      case "beginQuorumEpoch":
+        this.#onBeginQuorumEpoch(from, message.epoch);
+        break;
+      case "endQuorumEpoch":
+        if (message.epoch === state.epoch) {
+          onLeaderResigned(state, from, message.preferredSuccessors);
+        }
+        break;
+      case "fetch":
+        this.#onFetch(from, message);
+        break;
+      case "fetchAnswer":
+        this.#onFetchAnswer(from, message);
+        break;
+      case "refusal":
+        // From the leader itself: it is none any more.
+        if (message.epoch === state.epoch && message.leaderId === null) {
+          onLeaderResigned(state, from, []);
+        }
+        break;
+    }
+  }
+
+  #enterEpoch(epoch: number): void {
+    const state = this.#state;
+    const { role } = state;
+    state.enterEpoch(epoch);
+    becomeUnattached(state);
+    if (role.kind === "leader") refuseParked(state, role);
+  }
+
+  /** Any message may say who leads in this node's epoch. */
+  #learnLeader(from: ReplicaKey, message: Message): void {
+    const state = this.#state;
+    if (message.epoch !== state.epoch) return;
+    // A voter that has left its leader goes on to an election; an observer may come back to it.
+    const isLooking = !state.isVoter && state.role.kind === "unattached";
+    if (state.leaderId !== null && !isLooking) return;
+    const leaderId = leaderNamedIn(from, message);
+    if (leaderId === null || leaderId === state.self.nodeId) return;
+    becomeFollower(state, leaderId);
+  }
+
+  #onBeginQuorumEpoch(from: ReplicaKey, epoch: number): void {
+    const state = this.#state;
+    if (epoch < state.epoch) {
+      this.#refuse(from);
+    } else if (state.role.kind === "prospective" && state.leaderId === from.nodeId) {
+      becomeFollower(state, from.nodeId);
+    }
+  }
+
+  #onFetch(from: ReplicaKey, request: FetchRequest): void {
+    const state = this.#state;
+    const { role } = state;
+    const isLeading = role.kind === "leader" && role.epochStartOffset !== null;
+    if (isLeading && request.epoch === state.epoch) onFetch(state, role, from, request);
+    else this.#refuse(from);
+  }
+
+  #onFetchAnswer(from: ReplicaKey, answer: FetchAnswer): void {
+    const state = this.#state;
+    const { role } = state;
+    if (answer.epoch !== state.epoch || role.kind !== "follower") return;
+    if (role.leaderId === from.nodeId) onFetchAnswer(state, role, answer);
+  }
+
+  #refuse(to: ReplicaKey): void {
+    const { epoch, leaderToName: leaderId } = this.#state;
+    this.#state.send(to.nodeId, { kind: "refusal", epoch, leaderId });
+  }
+}
+
+function leaderNamedIn(from: ReplicaKey, message: Message): number | null {
+  switch (message.kind) {
+    case "beginQuorumEpoch":
+    case "fetchAnswer":
+      return from.nodeId;
+    case "voteAnswer":
+    case "refusal":
+      return message.leaderId;
+    default:
+      return null;
+  }
+}
