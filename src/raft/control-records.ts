@@ -1,4 +1,4 @@
-import { type Uuid, ZERO_UUID } from "../base/ids.ts";
+import { ZERO_UUID } from "../base/ids.ts";
 import { codecFor } from "../protocol/codec.ts";
 import {
   kraftVersionRecord,
@@ -6,12 +6,8 @@ import {
   votersRecord,
 } from "../protocol/messages/internal/raft-control-records.ts";
 import { buildBatch, type NewRecord } from "../protocol/records/batch-builder.ts";
-
-/** A member of the quorum: an id alone could be a node that has lost its disk (R14, KIP-853). */
-export interface Voter {
-  readonly nodeId: number;
-  readonly directoryId: Uuid;
-}
+import type { EpochStart } from "./core/events.ts";
+import type { ReplicaKey } from "./core/voters.ts";
 
 /** Kafka's ControlRecordType. */
 const LEADER_CHANGE = 2;
@@ -27,34 +23,31 @@ const LEADER_CHANGE_VERSION = 0;
  * The control batch that opens an epoch, as Kafka's leader writes it. What is committed in an epoch is
  * counted from here (K8). The very first one also says who the voters are.
  */
-export function epochStartBatch(options: {
-  readonly leader: Voter;
-  readonly voters: readonly Voter[];
-  readonly isFirst: boolean;
-  readonly leaderEpoch: number;
-  readonly timestampMs: number;
-}): Buffer {
-  const records = [leaderChange(options.leader, options.voters)];
-  if (options.isFirst) records.push(kraftVersion(), kraftVoters(options.voters));
-  return buildBatch({
-    records,
-    isControl: true,
-    leaderEpoch: options.leaderEpoch,
-    timestampMs: options.timestampMs,
-  });
+export function epochStartBatch(
+  leaderId: number,
+  { voters, grantingVoters, isFirst, leaderEpoch }: EpochStart,
+  timestampMs: number,
+): Buffer {
+  const records = [leaderChange(leaderId, voters, grantingVoters)];
+  if (isFirst) records.push(kraftVersion(), kraftVoters(voters));
+  return buildBatch({ records, isControl: true, leaderEpoch, timestampMs });
 }
 
-function leaderChange(leader: Voter, voters: readonly Voter[]): NewRecord {
+function leaderChange(
+  leaderId: number,
+  voters: readonly ReplicaKey[],
+  grantingVoters: readonly ReplicaKey[],
+): NewRecord {
   const value = codecFor(leaderChangeMessage, LEADER_CHANGE_VERSION).encode({
     version: LEADER_CHANGE_VERSION,
-    leaderId: leader.nodeId,
+    leaderId,
     voters: voters.map(voterOnly),
-    grantingVoters: [voterOnly(leader)],
+    grantingVoters: grantingVoters.map(voterOnly),
   });
   return { key: controlKey(LEADER_CHANGE), value };
 }
 
-function voterOnly({ nodeId }: Voter) {
+function voterOnly({ nodeId }: ReplicaKey) {
   return { voterId: nodeId, voterDirectoryId: ZERO_UUID };
 }
 
@@ -66,7 +59,7 @@ function kraftVersion(): NewRecord {
   return { key: controlKey(KRAFT_VERSION), value };
 }
 
-function kraftVoters(voters: readonly Voter[]): NewRecord {
+function kraftVoters(voters: readonly ReplicaKey[]): NewRecord {
   const value = codecFor(votersRecord, 0).encode({
     version: 0,
     voters: voters.map(({ nodeId, directoryId }) => ({

@@ -1,24 +1,23 @@
-import { assert } from "../base/assert.ts";
-import type { Clock } from "../base/clock.ts";
-import type { DiskError } from "../base/disk.ts";
+import { assert, must } from "../base/assert.ts";
+import { DiskError } from "../base/disk.ts";
 import type { Uuid } from "../base/ids.ts";
-import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
 import { TimeSlice } from "../base/time-slice.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { batchNextOffset } from "../protocol/records/batch.ts";
+import { batchRecordCount } from "../protocol/records/batch.ts";
 import { buildBatch } from "../protocol/records/batch-builder.ts";
 import type { DirectoryLog } from "../storage/directory-health.ts";
 import type { Log } from "../storage/log.ts";
 import { readCommittedBatches } from "./committed-batches.ts";
 import { epochStartBatch } from "./control-records.ts";
+import type { Effect, EpochStart, QuorumState, RaftEvent } from "./core/events.ts";
+import { LogView } from "./core/log-view.ts";
+import { RaftNode } from "./core/node.ts";
+import { DEFAULT_TIMING } from "./core/state.ts";
+import { type ReplicaKey, VoterSet } from "./core/voters.ts";
 import type { DurablePoint } from "./durable-point.ts";
 import { type MetadataLog, type MetadataLogPorts, openMetadataLog } from "./metadata-log.ts";
-import {
-  type QuorumState,
-  QuorumStateError,
-  readQuorumState,
-  writeQuorumState,
-} from "./quorum-state.ts";
+import { QuorumStateError, readQuorumState, writeQuorumState } from "./quorum-state.ts";
 import type {
   CommittedBatch,
   LeaderAndEpoch,
@@ -26,6 +25,10 @@ import type {
   RaftClient,
   RaftListener,
 } from "./raft-client.ts";
+
+export interface RaftDriverPorts extends MetadataLogPorts {
+  readonly random: Random;
+}
 
 export interface RaftDriverOptions {
   /** The first of the log directories; it holds `__cluster_metadata-0`. */
@@ -43,39 +46,46 @@ interface Uncommitted {
   readonly reject: (error: KafkaError) => void;
 }
 
+interface BatchPosition {
+  readonly baseOffset: number;
+  readonly leaderEpoch: number;
+}
+
 /** More than any broker has in work at a time; beyond it clients are told to come back. */
 const MAX_UNCOMMITTED = 10_000;
 /** What one slice of the replay reads: some hundred records, about a millisecond. */
 const REPLAY_SLICE_BYTES = 64 * 1024;
 
 /**
- * The metadata quorum of one node: it elects itself at start and commits what its own disk has synced.
- * The epoch is durable before anything is appended in it (K6, K7); the start-of-epoch record is synced
- * before an older one counts (K8); nothing counts before its sync (R12, K9). All appends that wait at
- * the same time share one sync.
+ * Drives the core (core/node.ts) of a quorum of one over a log: it does what the core says, and tells it
+ * what has become durable. The core elects this node at once; a lone voter has no timers and nobody to
+ * talk to. All appends that wait at the same time share one sync.
  */
 export class RaftDriver implements RaftClient {
-  readonly leader: LeaderAndEpoch;
   /** For whoever watches over the directory: it fails the log, and heals it. */
   readonly log: DirectoryLog & { readonly directory: string };
   readonly #log: Log;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
+  readonly #ports: RaftDriverPorts;
+  readonly #self: ReplicaKey;
   readonly #durablePoint: DurablePoint;
   /** In order of their offsets; the first begins at or above the high watermark. */
   readonly #uncommitted: Uncommitted[] = [];
+  #node: RaftNode;
   #highWatermark: number;
+  /** The last write of quorum-state, and what follows from it. */
+  #persisted: Promise<void> = Promise.resolve();
+  /** The first record of the epoch that is led in. */
+  #epochStart: RaftAppend | null = null;
   #listener: RaftListener | null = null;
   #failure: Error | null = null;
   #isClosed = false;
 
   private constructor(
-    dependencies: MetadataLogPorts,
+    ports: RaftDriverPorts,
     { log, durablePoint }: MetadataLog,
-    leader: { readonly leaderId: number; readonly leaderEpoch: number },
+    start: { readonly self: ReplicaKey; readonly quorumState: QuorumState | null },
   ) {
-    this.#clock = dependencies.clock;
-    this.#logger = dependencies.logger;
+    this.#ports = ports;
     this.#log = log;
     this.log = {
       directory: log.directory,
@@ -86,14 +96,16 @@ export class RaftDriver implements RaftClient {
       heal: async () => {
         // The log's recovery removes what is half written, so nobody may be writing.
         await durablePoint.stop();
+        await this.#settle();
         await log.heal();
       },
     };
     this.#durablePoint = durablePoint;
-    this.leader = leader;
+    this.#self = start.self;
+    this.#node = this.#newNode(start.quorumState);
     this.#highWatermark = log.logStartOffset;
     log.setListener({
-      onAdvance: () => this.#commit(),
+      onAdvance: () => this.#onSynced(),
       onFailure: (error) => this.#fail(error),
       onHealed: () => void this.#goOn(),
     });
@@ -103,32 +115,20 @@ export class RaftDriver implements RaftClient {
    * Opens (or makes) the log and leads it in a new epoch. When it resolves, all that the log held and
    * the new epoch's first record are committed. Throws QuorumStateError, DiskError.
    */
-  static async open(
-    dependencies: MetadataLogPorts,
-    options: RaftDriverOptions,
-  ): Promise<RaftDriver> {
-    const { disk, logger } = dependencies;
-    const { onDiskFailure = () => undefined } = options;
-    const opened = await openMetadataLog(dependencies, options.logDirectory, onDiskFailure);
+  static async open(ports: RaftDriverPorts, options: RaftDriverOptions): Promise<RaftDriver> {
+    const { disk, logger } = ports;
+    const { nodeId, directoryId, onDiskFailure = () => undefined } = options;
+    const opened = await openMetadataLog(ports, options.logDirectory, onDiskFailure);
     const { log, directory } = opened;
     try {
-      const state = await readQuorumState(disk, directory);
-      checkOwnership(state, options, directory);
-      if (state === null && log.logEndOffset > 0) {
+      const quorumState = await readQuorumState(disk, directory);
+      checkOwnership(quorumState, options, directory);
+      if (quorumState === null && log.logEndOffset > 0) {
         logger.warn({ directory }, "quorum-state is missing; its epoch is taken from the log");
       }
-      const leaderEpoch = Math.max(state?.leaderEpoch ?? 0, log.latestLeaderEpoch, 0) + 1;
-      // Before anything is appended in it: after a crash the epoch must not be led in twice (K7).
-      await writeQuorumState(disk, directory, {
-        leaderEpoch,
-        leaderId: options.nodeId,
-        voted: null,
-      });
-      const driver = new RaftDriver(dependencies, opened, {
-        leaderId: options.nodeId,
-        leaderEpoch,
-      });
-      await driver.#beginEpoch(options);
+      const self = { nodeId, directoryId };
+      const driver = new RaftDriver(ports, opened, { self, quorumState });
+      await driver.#beginEpoch();
       return driver;
     } catch (error) {
       // Nothing of this attempt may reach the disk when the next one has begun.
@@ -136,6 +136,10 @@ export class RaftDriver implements RaftClient {
       await log.close();
       throw error;
     }
+  }
+
+  get leader(): LeaderAndEpoch {
+    return { leaderId: this.#node.leaderId, leaderEpoch: this.#node.epoch };
   }
 
   get nextOffset(): number {
@@ -158,7 +162,7 @@ export class RaftDriver implements RaftClient {
 
   append(leaderEpoch: number, values: readonly Buffer[]): RaftAppend {
     if (this.#failure !== null) throw unavailable(this.#failure);
-    if (this.#isClosed || leaderEpoch !== this.leader.leaderEpoch) {
+    if (this.#isClosed || leaderEpoch !== this.#node.leadingEpoch) {
       throw new KafkaError("NOT_CONTROLLER");
     }
     if (this.#uncommitted.length >= MAX_UNCOMMITTED) {
@@ -167,19 +171,24 @@ export class RaftDriver implements RaftClient {
         "too many changes of metadata wait for the disk",
       );
     }
-    const timestampMs = this.#clock.wallMs();
-    const batch = buildBatch({
+    // The core takes an append for done: whatever refuses it must do so before.
+    this.#log.refuseUnlessUsable();
+    const timestampMs = this.#ports.clock.wallMs();
+    const bytes = buildBatch({
       records: values.map((value) => ({ key: null, value })),
       leaderEpoch,
       timestampMs,
     });
-    return this.#append(batch, timestampMs, values);
+    const append = this.#expect({ baseOffset: this.nextOffset, leaderEpoch, timestampMs }, values);
+    this.#step({ kind: "propose", recordCount: values.length, bytes });
+    return append;
   }
 
   /** Waits for what was appended; then nothing is taken any more. Idempotent. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#settle();
     await this.#log.close();
     this.#durablePoint.advance(this.#log.flushedEndOffset);
     await this.#durablePoint.stop();
@@ -187,51 +196,114 @@ export class RaftDriver implements RaftClient {
     this.#rejectAll(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
   }
 
-  async #beginEpoch(options: RaftDriverOptions): Promise<void> {
-    const timestampMs = this.#clock.wallMs();
-    const self = { nodeId: options.nodeId, directoryId: options.directoryId };
-    const batch = epochStartBatch({
-      leader: self,
-      voters: [self],
-      isFirst: this.#log.logEndOffset === 0,
-      leaderEpoch: this.leader.leaderEpoch,
-      timestampMs,
+  /** As after a start of the process, which a log that was recovered in place is for its quorum. */
+  #newNode(quorumState: QuorumState | null): RaftNode {
+    const { logEndOffset: endOffset, flushedEndOffset } = this.#log;
+    return new RaftNode({
+      self: this.#self,
+      voters: new VoterSet([this.#self]),
+      timing: DEFAULT_TIMING,
+      random: this.#ports.random,
+      log: new LogView({ endOffset, flushedEndOffset, epochs: epochsOf(this.#log) }),
+      quorumState,
     });
-    // Its sync makes all that lies before it durable, too (K8).
-    await this.#append(batch, timestampMs, []).committed;
   }
 
-  #append(batch: Buffer, timestampMs: number, records: readonly Buffer[]): RaftAppend {
-    const { leaderEpoch } = this.leader;
-    const { baseOffset } = this.#log.append(batch, { leaderEpoch, origin: "raft" });
-    const lastOffset = batchNextOffset(batch) - 1;
+  /** Leads in a new epoch, durably; what lies below its first record is committed with it (K8). */
+  async #beginEpoch(): Promise<void> {
+    this.#step({ kind: "start" });
+    await this.#persisted;
+    await must(this.#epochStart, "a lone voter leads when its epoch is durable").committed;
+  }
+
+  #step(event: RaftEvent): void {
+    for (const effect of this.#node.step(event, this.#ports.clock.nowMs())) this.#do(effect);
+  }
+
+  #do(effect: Effect): void {
+    switch (effect.kind) {
+      case "persist":
+        this.#persisted = this.#persist(effect.state);
+        break;
+      case "appendEpochStart":
+        this.#appendEpochStart(effect.epochStart);
+        break;
+      case "append":
+        this.#write(effect.batch.bytes, effect.batch);
+        break;
+      case "commit":
+        this.#commit(effect.highWatermark);
+        break;
+      case "leaderChange":
+        // The listener is told when all that was committed before has been delivered.
+        break;
+      case "send":
+      case "sendRecords":
+      case "appendFetched":
+      case "truncate":
+        assert(false, "a lone voter has nobody to talk to", () => effect.kind);
+    }
+  }
+
+  async #persist(state: QuorumState): Promise<void> {
+    await writeQuorumState(this.#ports.disk, this.log.directory, state);
+    this.#step({ kind: "persisted" });
+  }
+
+  /** No write of quorum-state is under way then. Whoever waits for it is told how it went. */
+  async #settle(): Promise<void> {
+    await this.#persisted.catch(ignore);
+  }
+
+  #appendEpochStart(epochStart: EpochStart): void {
+    const { baseOffset, leaderEpoch, recordCount } = epochStart;
+    const timestampMs = this.#ports.clock.wallMs();
+    const bytes = epochStartBatch(this.#self.nodeId, epochStart, timestampMs);
+    assert(batchRecordCount(bytes) === recordCount, "the core knows what an epoch begins with");
+    this.#write(bytes, epochStart);
+    const position = { baseOffset, leaderEpoch, timestampMs };
+    this.#epochStart = this.#expect(position, [], recordCount);
+  }
+
+  #write(batch: Buffer, { baseOffset, leaderEpoch }: BatchPosition): void {
+    const appended = this.#log.append(batch, { leaderEpoch, origin: "raft" });
+    assert(appended.baseOffset === baseOffset, "core and log have the same end");
+  }
+
+  #expect(
+    position: BatchPosition & { readonly timestampMs: number },
+    records: readonly Buffer[],
+    recordCount = records.length,
+  ): RaftAppend {
+    const { baseOffset } = position;
+    const lastOffset = baseOffset + recordCount - 1;
     const committed = new Promise<void>((resolve, reject) => {
-      this.#uncommitted.push({
-        batch: { baseOffset, lastOffset, leaderEpoch, timestampMs, records },
-        resolve,
-        reject,
-      });
+      this.#uncommitted.push({ batch: { ...position, lastOffset, records }, resolve, reject });
     });
     return { baseOffset, lastOffset, committed };
   }
 
-  /** A sync has covered more of the log: in a quorum of one that is a commit (K9). */
-  #commit(): void {
-    const syncedEndOffset = this.#log.flushedEndOffset;
-    this.#durablePoint.advance(syncedEndOffset);
-    const count = this.#uncommitted.findIndex(({ batch }) => batch.lastOffset >= syncedEndOffset);
+  /** A sync has covered more of the log. */
+  #onSynced(): void {
+    const { flushedEndOffset: endOffset } = this.#log;
+    this.#durablePoint.advance(endOffset);
+    if (endOffset > this.#node.flushedEndOffset) this.#step({ kind: "flushed", endOffset });
+  }
+
+  #commit(highWatermark: number): void {
+    assert(highWatermark >= this.#highWatermark, "what was committed stays so (K9)");
+    this.#highWatermark = highWatermark;
+    const count = this.#uncommitted.findIndex(({ batch }) => batch.lastOffset >= highWatermark);
     const done = this.#uncommitted.splice(0, count === -1 ? this.#uncommitted.length : count);
-    const last = done.at(-1);
-    if (last === undefined) return;
-    this.#highWatermark = last.batch.lastOffset + 1;
-    this.#listener?.onCommitted(done.map(({ batch }) => batch));
+    // After a failure the listener is given everything from the log, in its order.
+    if (this.#failure === null) this.#listener?.onCommitted(done.map(({ batch }) => batch));
     for (const { resolve } of done) resolve();
   }
 
   /** Gives the listener what the log holds from the offset to the high watermark, in slices. */
   async #deliver(listener: RaftListener, startOffset: number): Promise<number> {
     let offset = startOffset;
-    const timeSlice = new TimeSlice(this.#clock);
+    const timeSlice = new TimeSlice(this.#ports.clock);
     while (offset < this.#highWatermark) {
       const slice = await this.#log.read({
         offset,
@@ -248,26 +320,29 @@ export class RaftDriver implements RaftClient {
   }
 
   /**
-   * There is room again. What was refused may be in the log all the same: it is durable now, so it is
-   * committed and delivered like anything else (K5), before this node decides anything on top of it.
+   * There is room again. What was refused may be in the log all the same, or be lost although somebody
+   * has read it: so this node leads in a new epoch, and what is in the log then is committed with it and
+   * delivered like anything else (K5), before this node decides anything on top of it.
    */
   async #goOn(): Promise<void> {
     const listener = this.#listener;
     if (listener === null || this.#isClosed) return;
     const failure = this.#failure;
     const startOffset = this.#highWatermark;
+    const { nodeId: leaderId } = this.#self;
+    this.#node = this.#newNode({ leaderEpoch: this.#node.epoch, leaderId, voted: null });
     try {
-      await this.#log.flush();
-      this.#highWatermark = this.#log.flushedEndOffset;
+      await this.#beginEpoch();
       const endOffset = await this.#deliver(listener, startOffset);
       if (this.#failure !== failure) return;
       assert(endOffset === this.#log.logEndOffset, "nothing is appended before the listener leads");
       this.#failure = null;
-      this.#logger.info({ highWatermark: endOffset }, "the metadata log goes on");
+      this.#ports.logger.info({ highWatermark: endOffset }, "the metadata log goes on");
       listener.onLeaderChange(this.leader);
     } catch (error) {
+      if (error instanceof DiskError) this.#log.fail(error);
       // It has failed again, or is being closed: whoever waits was told.
-      if (!(error instanceof KafkaError)) throw error;
+      else if (!(error instanceof KafkaError)) throw error;
     }
   }
 
@@ -277,7 +352,10 @@ export class RaftDriver implements RaftClient {
     this.#failure = error;
     this.#rejectAll(unavailable(error));
     if (!isFirst) return;
-    this.#logger.error({ error }, "the metadata log has failed: nothing is decided until it heals");
+    this.#ports.logger.error(
+      { error },
+      "the metadata log has failed: nothing is decided until it heals",
+    );
     this.#listener?.onFailure(error);
   }
 
@@ -302,4 +380,22 @@ function checkOwnership(
 
 function unavailable(cause: Error): KafkaError {
   return new KafkaError("KAFKA_STORAGE_ERROR", "the metadata log has failed", { cause });
+}
+
+/** Which epoch wrote what, newest last. */
+function epochsOf(log: Log): { epoch: number; startOffset: number }[] {
+  const epochs: { epoch: number; startOffset: number }[] = [];
+  let epoch = log.latestLeaderEpoch;
+  while (epoch > 0) {
+    // Where the one before it ends.
+    const { leaderEpoch, endOffset: startOffset } = log.endOffsetForEpoch(epoch - 1);
+    epochs.unshift({ epoch, startOffset });
+    if (startOffset <= log.logStartOffset) break;
+    epoch = leaderEpoch;
+  }
+  return epochs;
+}
+
+function ignore(): void {
+  // See above.
 }

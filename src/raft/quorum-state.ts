@@ -2,15 +2,7 @@ import { crc32c } from "../base/crc32c.ts";
 import { type Disk, isNotFound } from "../base/disk.ts";
 import { isUuid, type Uuid, ZERO_UUID } from "../base/ids.ts";
 import { readSmallFile, replaceFile } from "../storage/atomic-file.ts";
-
-/** What a voter must never forget about elections (K6, K7). */
-export interface QuorumState {
-  readonly leaderEpoch: number;
-  /** The leader of that epoch, if known. */
-  readonly leaderId: number | null;
-  /** Who got this node's vote in that epoch. */
-  readonly voted: { readonly nodeId: number; readonly directoryId: Uuid } | null;
-}
+import type { QuorumState } from "./core/events.ts";
 
 /** The state file is damaged or another node's. The message names the file and the way out. */
 export class QuorumStateError extends Error {

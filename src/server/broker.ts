@@ -223,7 +223,7 @@ class NodeBroker implements Broker {
     this.#onClose(() => logs.close(brokerEpoch()));
     const first = must(logs.directories[0], "there is a log directory");
     const raft = await RaftDriver.open(
-      { disk, clock, logger, timers },
+      { disk, clock, logger, timers, random: random.fork("raft") },
       {
         logDirectory: first.path,
         nodeId: this.#config["node.id"],

@@ -77,11 +77,14 @@ export class Node {
     );
     const [first] = manager.directories;
     if (!setup.hasMetadata || first === undefined) return new Node(setup, manager, null);
-    const raft = await RaftDriver.open(shared, {
-      logDirectory: first.path,
-      nodeId: NODE_ID,
-      directoryId: must(first.directoryId, "the first directory is usable"),
-    });
+    const raft = await RaftDriver.open(
+      { ...shared, random },
+      {
+        logDirectory: first.path,
+        nodeId: NODE_ID,
+        directoryId: must(first.directoryId, "the first directory is usable"),
+      },
+    );
     const node = new Node(setup, manager, raft);
     await raft.start({
       onCommitted: (batches) => node.committed.push(...batches),

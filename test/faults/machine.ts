@@ -145,7 +145,7 @@ export class Machine {
       );
       closers.push(() => manager.close(null));
       const raft = await RaftDriver.open(
-        { disk, clock, logger, timers },
+        { disk, clock, logger, timers, random },
         {
           logDirectory: DIRECTORIES[0],
           nodeId: 1,

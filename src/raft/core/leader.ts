@@ -162,7 +162,7 @@ function positionOf({ epoch, highWatermark }: RaftState, request: FetchRequest) 
 /** Says who leads to voters that do not fetch: they may not know it. */
 function announce(state: RaftState, role: Leader): void {
   const { requestTimeoutMs } = state.timing;
-  role.announceAtMs = state.nowMs + requestTimeoutMs;
+  role.announceAtMs = state.voters.all.length > 1 ? state.nowMs + requestTimeoutMs : Infinity;
   for (const { key, fetchedAtMs } of role.replicas.values()) {
     const isSilent = fetchedAtMs === role.sinceMs || state.nowMs - fetchedAtMs >= requestTimeoutMs;
     if (!isSilent || !state.voters.has(key)) continue;

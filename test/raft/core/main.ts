@@ -22,7 +22,7 @@ function runSeeds(firstSeed: number, lastSeed: number): number {
     for (const voterCount of VOTER_COUNTS) {
       try {
         const report = runModel((options) => new RaftNode(options), optionsOf(seed, voterCount));
-        for (const [name, count] of Object.entries(report)) {
+        for (const [name, count] of Object.entries<number>({ ...report })) {
           if (name !== "traceHash") totals.set(name, (totals.get(name) ?? 0) + count);
         }
       } catch (error) {

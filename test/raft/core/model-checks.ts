@@ -20,6 +20,8 @@ export interface CheckedReplica {
   readonly key: ReplicaKey;
   readonly isVoter: boolean;
   readonly disk: ModelDisk;
+  /** What it had as a voter before it was wiped: a promise that was kept until then. */
+  readonly lostDisk: ModelDisk | null;
   readonly watch: Watch;
 }
 
@@ -119,6 +121,7 @@ export class Checks {
       if (watch.role !== "leader" || isNewEpoch) {
         watch.ledSinceMs = nowMs;
         watch.fetchedAtMs.clear();
+        if (watch.unflushedSinceMs !== null) watch.unflushedSinceMs = nowMs;
         this.#checkCompleteness(key, disk, node.epoch);
       }
     }
@@ -247,9 +250,10 @@ export class Checks {
     if (node.role === "leader") {
       const message = `leader of ${node.epoch} counted a record of ${last.leaderEpoch}`;
       this.#that(last.leaderEpoch === node.epoch, "K8", message);
-      const synced = this.#replicas.filter(
-        (voter) => voter.isVoter && isSameBatch(voter.disk.durable[lastIndex], last),
-      );
+      const synced = this.#replicas.filter((voter) => {
+        const votersDisk = voter.isVoter ? voter.disk : voter.lostDisk;
+        return isSameBatch(votersDisk?.durable[lastIndex], last);
+      });
       const isMajority = synced.length >= this.#voters.majority;
       this.#that(isMajority, "K9", `${highWatermark} is synced by ${synced.length}`);
     }

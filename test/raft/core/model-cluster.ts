@@ -26,6 +26,7 @@ interface Replica extends CheckedReplica {
   key: ReplicaKey;
   isVoter: boolean;
   disk: ModelDisk;
+  lostDisk: ModelDisk | null;
   watch: Watch;
   process: Process | null;
   /** Until then its syncs take longer. */
@@ -72,6 +73,7 @@ export class ModelCluster {
       key,
       isVoter: this.voters.has(key),
       disk: new ModelDisk(),
+      lostDisk: null,
       watch: new Watch(),
       process: null,
       stalledUntilMs: 0,
@@ -130,13 +132,16 @@ export class ModelCluster {
     const directoryId = randomUuid(this.random);
     replica.key = { nodeId: replica.key.nodeId, directoryId };
     replica.isVoter = false;
+    replica.lostDisk = replica.disk;
     replica.disk = new ModelDisk();
   }
 
   pause(replica: Replica, forMs: number): void {
     if (replica.process === null) return;
     this.#note(`pause ${replica.key.nodeId} ${forMs}`);
-    replica.process.pausedUntilMs = this.queue.nowMs + forMs;
+    // Never shorter than it was: what waits for the end of the pause is handled in its order.
+    const untilMs = Math.max(replica.process.pausedUntilMs, this.queue.nowMs + forMs);
+    replica.process.pausedUntilMs = untilMs;
   }
 
   stallDisk(replica: Replica, forMs: number): void {
@@ -195,7 +200,7 @@ export class ModelCluster {
     if (process === null) return;
     const { node } = process;
     const { nowMs } = this.queue;
-    const roleBefore = node.role;
+    const leadBefore = node.leadingEpoch;
     this.checks.onEvent(replica, node, event, nowMs);
     this.#note(() => `${nowMs} ${key.nodeId} ${describeEvent(event)}`);
     const effects = node.step(event, nowMs);
@@ -210,7 +215,7 @@ export class ModelCluster {
       }
       if (effect.kind === "truncate") removed.push(...disk.truncateTo(effect.endOffset));
     }
-    if (roleBefore !== node.role && node.leadingEpoch !== null) this.counts.elections += 1;
+    if (leadBefore === null && node.leadingEpoch !== null) this.counts.elections += 1;
     if (removed.length > 0) this.counts.truncations += 1;
     this.#note(
       () =>
