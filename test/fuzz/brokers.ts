@@ -17,7 +17,7 @@ import { includesVersion } from "../../src/protocol/schema.ts";
 import { Writer } from "../../src/protocol/writer.ts";
 import { groupName } from "./codecs.ts";
 import { type LiveBroker, startBroker } from "./live-broker.ts";
-import { settledHeapBytes } from "./memory.ts";
+import { growth, heldMemory, mib } from "./memory.ts";
 import { mutate, pick } from "./mutate.ts";
 import { findSites, type Site } from "./sites.ts";
 import type { Tally } from "./tally.ts";
@@ -38,7 +38,6 @@ const LIE_SHARE = 64;
 const HEADER_SHARE = 16;
 /** Longer than a group's session may last here. */
 const QUIET_MS = 1_500;
-const MAX_GROWTH = 1.1;
 const DELETED_AT_ONCE = 50;
 const MANY_PARTITIONS = 16;
 /** Of one request, as in Kafka. */
@@ -85,13 +84,16 @@ export async function fuzzBroker(
     // The first half fills what a broker keeps for each group, producer and topic that it has seen.
     await fuzzer.run(0, half);
     await fuzzer.settle();
-    const before = await settledHeapBytes();
+    const before = await heldMemory();
     await fuzzer.run(half, options.count);
     await fuzzer.settle();
-    const after = await settledHeapBytes();
-    const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
-    console.log(`broker: heap ${mib(before)} MiB after one half, ${mib(after)} MiB after both`);
-    if (after > before * MAX_GROWTH) tally.violation("the broker's heap grew by more than a tenth");
+    const after = await heldMemory();
+    const held = [before, after].map(({ totalBytes }) => mib(totalBytes));
+    console.log(`broker: held ${held[0]} after one half, ${held[1]} after both`);
+    const grown = growth(before, after);
+    if (grown !== null) {
+      tally.violation(`what the broker holds grew by more than a tenth: ${grown}`);
+    }
   } finally {
     await broker.close();
     process.off("unhandledRejection", onRejection);

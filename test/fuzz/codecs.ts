@@ -49,22 +49,6 @@ export function fuzzCodecs(
   }
 }
 
-/** Decodes and encodes everything often, so that generated and optimised code does not count as growth. */
-export function warmUp(groups: readonly Group[], rounds: number): void {
-  for (const { api, isRequest, version, vectors } of groups) {
-    const codec = codecFor(isRequest ? api.request : api.response, version);
-    for (let i = 0; i < rounds * vectors.length; i += 1) {
-      const { bytes, bodyOffset } = must(vectors[i % vectors.length], "in range");
-      try {
-        codec.encode(codec.decode(bytes, bodyOffset));
-      } catch (error) {
-        // Vectors hold int64s that we refuse.
-        if (!(error instanceof ProtocolError && error.kind === "unsafe-int64")) throw error;
-      }
-    }
-  }
-}
-
 export function groupName({ api, version }: Group): string {
   return `${api.name} v${version}`;
 }

@@ -5,7 +5,7 @@ import { codecFor } from "../../src/protocol/codec.ts";
 import { InlineOffload } from "../../src/server/offload.ts";
 import { fuzzBatches, loadBatches } from "./batches.ts";
 import { fuzzCodecs } from "./codecs.ts";
-import { valueBytes } from "./memory.ts";
+import { growth, heldMemory, valueBytes } from "./memory.ts";
 import { mutate } from "./mutate.ts";
 import { Tally } from "./tally.ts";
 import { type Group, loadGroups } from "./vectors.ts";
@@ -65,6 +65,23 @@ describe("the fuzzer", () => {
     const frames = Array.from({ length: 50 }, (_, index) => make(`s/${index}`));
     expect(frames).toEqual(Array.from({ length: 50 }, (_, index) => make(`s/${index}`)));
     expect(new Set(frames).size).toBeGreaterThan(20);
+  });
+
+  test("tells what is held more than before, and not the code that was compiled meanwhile", async () => {
+    class Kept {
+      readonly next: Kept | null;
+      constructor(next: Kept | null) {
+        this.next = next;
+      }
+    }
+    const started = await heldMemory();
+    fuzzCodecs(groups, new Tally(), { seed: "held", start: 0, count: 3000 });
+    const fuzzed = await heldMemory();
+    expect(growth(started, fuzzed)).toBeNull();
+    let kept = new Kept(null);
+    for (let bytes = 0; bytes < fuzzed.totalBytes / 5; bytes += 32) kept = new Kept(kept);
+    expect(growth(fuzzed, await heldMemory())).toMatch(/^object Kept \d+\.\d MiB/);
+    expect(kept.next).not.toBeNull();
   });
 
   test("weighs what was decoded", () => {
