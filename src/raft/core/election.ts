@@ -54,7 +54,7 @@ export function onVoteRequest(state: RaftState, from: ReplicaKey, request: VoteR
     state.vote(from);
     becomeUnattached(state);
   }
-  const { epoch, leaderToName: leaderId } = state;
+  const { epoch, currentLeaderId: leaderId } = state;
   state.send(from.nodeId, { kind: "voteAnswer", epoch, leaderId, isPreVote, isGranted });
 }
 
@@ -116,7 +116,7 @@ export function onLeaderResigned(
     return;
   }
   // Those whom it prefers go first.
-  const stepMs = timing.electionBackoffMaxMs / state.voters.all.length;
+  const stepMs = Math.floor(timing.electionBackoffMaxMs / state.voters.all.length);
   becomeUnattached(state, stepMs * Math.max(1, rank) + state.randomBelow(stepMs));
 }
 

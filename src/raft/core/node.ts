@@ -52,7 +52,7 @@ export class RaftNode {
   }
 
   get leaderId(): number | null {
-    return this.#state.leaderToName;
+    return this.#state.currentLeaderId;
   }
 
   get voted(): ReplicaKey | null {
@@ -280,7 +280,7 @@ export class RaftNode {
   }
 
   #refuse(to: ReplicaKey): void {
-    const { epoch, leaderToName: leaderId } = this.#state;
+    const { epoch, currentLeaderId: leaderId } = this.#state;
     this.#state.send(to.nodeId, { kind: "refusal", epoch, leaderId });
   }
 }

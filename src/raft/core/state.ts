@@ -96,9 +96,19 @@ export class RaftState {
     return this.voters.has(this.self);
   }
 
-  /** Whom another node may turn to. */
-  get leaderToName(): number | null {
-    return this.role.kind === "resigned" ? null : this.#leaderId;
+  /** Whom this node follows, or itself if it leads; not one that has resigned. */
+  get currentLeaderId(): number | null {
+    const { role } = this;
+    switch (role.kind) {
+      case "leader":
+        return this.self.nodeId;
+      case "follower":
+        return role.leaderId;
+      case "prospective":
+        return role.fallbackLeaderId;
+      default:
+        return null;
+    }
   }
 
   /** Whether what this node says in its epoch survives a power cut. */
@@ -182,7 +192,7 @@ export class RaftState {
   }
 
   #tellChange(): void {
-    const leaderId = this.leaderToName;
+    const leaderId = this.currentLeaderId;
     const leaderEpoch = this.#epoch;
     if (this.#told?.leaderEpoch === leaderEpoch && this.#told.leaderId === leaderId) return;
     this.#told = { leaderId, leaderEpoch };

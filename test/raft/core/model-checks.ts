@@ -189,6 +189,12 @@ export class Checks {
       case "send":
         this.#checkSaid(replica, effect.message, effect.to);
         break;
+      case "leaderChange": {
+        // Its controller would decide, and other nodes would turn to it.
+        const isTrue = effect.leaderId !== key.nodeId || node.role === "leader";
+        this.#that(isTrue, "K1", `${key.nodeId} says that it leads, and is ${node.role}`);
+        break;
+      }
       case "commit":
         this.#checkCommit(replica, node, effect.highWatermark);
         break;

@@ -125,6 +125,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     to: "const CHECK_QUORUM_FACTOR = Infinity;",
   },
   {
+    name: "a leader that has resigned says that it leads",
+    file: "state.ts",
+    from: "return role.fallbackLeaderId;",
+    to: "return this.#leaderId;",
+  },
+  {
     name: "no resignation when the disk stalls",
     file: "leader.ts",
     from: "(role.unflushedSinceMs ?? Infinity)",
