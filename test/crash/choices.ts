@@ -1,6 +1,15 @@
 import { must } from "../../src/base/assert.ts";
 import { randomBelow, type Random } from "../../src/base/random.ts";
-import { type Choice, dependsOn, PAGE_BYTES, type Pending, type Tear } from "./power-model.ts";
+import {
+  type Choice,
+  dependsOn,
+  type FileChoice,
+  PAGE_BYTES,
+  type Pending,
+  type PendingFile,
+  type Tear,
+  type Tree,
+} from "./power-model.ts";
 
 /** How many of each unit's versions survive: the numbers that a choice is made of, in one row. */
 type Row = readonly number[];
@@ -41,50 +50,142 @@ export function choicesOf(
   const tornCount = 1 + greatestTearCount(pending);
   const isExhaustive = rowCount * tornCount <= limit;
   if (isExhaustive) return { isExhaustive, choices: allOf(pending, units, newest) };
-  if (rowCount <= limit) return { isExhaustive, choices: untornOf(pending, units) };
+  if (rowCount <= limit) return { isExhaustive, choices: wholeOf(pending, units) };
   return { isExhaustive, choices: someOf(pending, units, limit, random) };
 }
 
-/** Each row with each of its tears. */
+/** Each state, torn or not. */
 function* allOf(
   pending: Pending,
   units: readonly Unit[],
   newest: number | null,
 ): Generator<Choice> {
   yield newestChoice(pending, units);
-  for (const row of rowsOf(pending, units)) {
-    const isNew =
-      newest === null ||
-      units.some(({ at, count }, index) => at === newest && row[index] === count - 1);
-    if (!isNew) continue;
-    yield choiceOf(pending, units, row, null);
-    for (const tear of tearsOf(pending, units, row)) yield choiceOf(pending, units, row, tear);
+  const contents = contentsOf(pending, newest);
+  for (const place of placesOf(pending, newest)) {
+    yield* statesOf(pending, place, (index) => contents(index).whole);
+    for (const torn of namedFiles(pending, place.tree)) {
+      yield* statesOf(pending, place, (index) => {
+        const { whole, torn: tornOnes } = contents(index);
+        return index === torn ? tornOnes : whole;
+      });
+    }
   }
 }
 
-/** Each row, and the newest with its tears. */
-function* untornOf(pending: Pending, units: readonly Unit[]): Generator<Choice> {
-  yield newestChoice(pending, units);
-  for (const row of rowsOf(pending, units)) yield choiceOf(pending, units, row, null);
-  const newest = units.map((unit) => unit.count - 1);
-  for (const tear of tearsOf(pending, units, newest)) yield choiceOf(pending, units, newest, tear);
+/** Each state in which no page is torn, and the newest with its tears. */
+function* wholeOf(pending: Pending, units: readonly Unit[]): Generator<Choice> {
+  const newest = newestChoice(pending, units);
+  yield newest;
+  const contents = contentsOf(pending, null);
+  for (const place of placesOf(pending, null)) {
+    yield* statesOf(pending, place, (index) => contents(index).whole);
+  }
+  for (const tear of tearsOf(pending, newest)) yield { ...newest, tear };
 }
 
-/** Each set of names with each version of every page and length of the files that it leads to. */
-function* rowsOf(pending: Pending, units: readonly Unit[]): Generator<Row> {
+/** What lies where, by some of the name changes. */
+interface Place {
+  readonly names: readonly boolean[];
+  readonly tree: Tree;
+  /** Whether it takes the newest event. */
+  isNew: boolean;
+}
+
+/** Names that lead to the same are one. */
+function placesOf(pending: Pending, newest: number | null): Iterable<Place> {
+  const places = new Map<string, Place>();
+  const isNewest = pending.names.map(({ at }) => newest === null || at === newest);
   for (const names of nameSetsOf(pending.names)) {
-    const named = namedUnits(pending, units, names);
-    const rowCount = productOf(named.map((at) => must(units[at], "it was found")));
-    for (let number = 0; number < rowCount; number += 1) {
-      const row = units.map((_, at): number => (names[at] === true ? 1 : 0));
-      let rest = number;
-      for (const at of named) {
-        const { count } = must(units[at], "it was found");
-        row[at] = rest % count;
-        rest = Math.floor(rest / count);
-      }
-      yield row;
+    const tree = pending.treeOf(names);
+    const isNew = newest === null || names.some((isKept, at) => isKept && isNewest[at] === true);
+    const place = places.get(tree.identity);
+    if (place === undefined) places.set(tree.identity, { names, tree, isNew });
+    else place.isNew &&= isNew;
+  }
+  return places.values();
+}
+
+/** One content of a file, by the first choice that leaves it. */
+interface Content {
+  readonly choice: FileChoice;
+  readonly tear: Tear | null;
+  /** Whether it takes the newest event. */
+  isNew: boolean;
+}
+
+interface Contents {
+  readonly whole: readonly Content[];
+  /** With a page torn as it is in no whole one. */
+  readonly torn: readonly Content[];
+}
+
+/** By the index of a file: many versions of pages and lengths leave the same. */
+function contentsOf(pending: Pending, newest: number | null): (index: number) => Contents {
+  const known = new Map<number, Contents>();
+  return (index) => {
+    const contents = known.get(index) ?? contentsOfFile(pending, index, newest);
+    known.set(index, contents);
+    return contents;
+  };
+}
+
+function contentsOfFile(pending: Pending, index: number, newest: number | null): Contents {
+  const file = must(pending.files[index], "the index is in range");
+  const versions = [file.lengths, ...file.pages.map((page) => page.versions)];
+  const whole = new Map<number, Content>();
+  const torn = new Map<number, Content>();
+  const note = (found: Map<number, Content>, content: Content): void => {
+    const number = pending.contentOf(file, content.choice, content.tear);
+    const known = found.get(number);
+    if (known === undefined) found.set(number, content);
+    else known.isNew &&= content.isNew;
+  };
+  for (const [length = 0, ...pages] of productOf(versions.map((of) => [...of.keys()]))) {
+    const choice: FileChoice = { length, pages };
+    const isNew =
+      newest === null ||
+      [length, ...pages].some((version, at) => versions[at]?.[version]?.at === newest);
+    note(whole, { choice, tear: null, isNew });
+    for (const tear of tearsOfFile(file, index, choice)) note(torn, { choice, tear, isNew });
+  }
+  for (const number of whole.keys()) torn.delete(number);
+  return { whole: [...whole.values()], torn: [...torn.values()] };
+}
+
+/** Each combination of contents there, if anything in it is new. */
+function* statesOf(
+  pending: Pending,
+  { names, tree, isNew }: Place,
+  contentsOf: (index: number) => readonly Content[],
+): Generator<Choice> {
+  const named = namedFiles(pending, tree);
+  const oldest = pending.files.map(({ pages }) => ({ length: 0, pages: pages.map(() => 0) }));
+  for (const contents of productOf(named.map(contentsOf))) {
+    if (!isNew && !contents.some((content) => content.isNew)) continue;
+    const files: FileChoice[] = [...oldest];
+    let tear: Tear | null = null;
+    for (const [at, content] of contents.entries()) {
+      files[named[at] ?? 0] = content.choice;
+      tear ??= content.tear;
     }
+    yield { names, files, tear };
+  }
+}
+
+/** By index. */
+function namedFiles({ files }: Pending, { nodes }: Tree): readonly number[] {
+  return files.flatMap(({ node }, index) => (nodes.has(node) ? [index] : []));
+}
+
+/** Each way to take one of each list. */
+function* productOf<T>([first, ...rest]: readonly (readonly T[])[]): Generator<readonly T[]> {
+  if (first === undefined) {
+    yield [];
+    return;
+  }
+  for (const others of productOf(rest)) {
+    for (const one of first) yield [one, ...others];
   }
 }
 
@@ -112,7 +213,6 @@ function* someOf(
     pending,
     units,
     units.map(() => 0),
-    null,
   );
   let left = limit;
   for (const choice of telling(pending, units)) {
@@ -124,8 +224,11 @@ function* someOf(
 }
 
 function newestChoice(pending: Pending, units: readonly Unit[]): Choice {
-  const newest = units.map((unit) => unit.count - 1);
-  return choiceOf(pending, units, newest, null);
+  return choiceOf(
+    pending,
+    units,
+    units.map((unit) => unit.count - 1),
+  );
 }
 
 /** How many rows there are; something above `limit` when there are more than that. */
@@ -133,13 +236,13 @@ function rowCountOf(pending: Pending, units: readonly Unit[], limit: number): nu
   let rowCount = 0;
   for (const names of nameSetsOf(pending.names)) {
     const named = namedUnits(pending, units, names);
-    rowCount += productOf(named.map((at) => must(units[at], "it was found")));
+    rowCount += sizeOf(named.map((at) => must(units[at], "it was found")));
     if (rowCount > limit) break;
   }
   return rowCount;
 }
 
-function productOf(units: readonly Unit[]): number {
+function sizeOf(units: readonly Unit[]): number {
   return units.reduce((count, unit) => Math.min(count * unit.count, 1e9), 1);
 }
 
@@ -176,10 +279,10 @@ function greatestTearCount({ files }: Pending): number {
 }
 
 function* telling(pending: Pending, units: readonly Unit[]): Generator<Choice> {
-  const newest = units.map((unit) => unit.count - 1);
+  const newest = newestChoice(pending, units);
   const only = (keep: (unit: Unit, index: number) => boolean): Row =>
     units.map((unit, index) => (keep(unit, index) ? unit.count - 1 : 0));
-  const make = (row: Row): Choice => choiceOf(pending, units, row, null);
+  const make = (row: Row): Choice => choiceOf(pending, units, row);
   yield make(only(({ kind }) => kind === "name"));
   yield make(only(({ kind }) => kind !== "name"));
   // Zeros under the new length; and bytes that the old length hides.
@@ -187,15 +290,15 @@ function* telling(pending: Pending, units: readonly Unit[]): Generator<Choice> {
   yield make(only(({ kind }) => kind !== "length"));
   // The newest units first: what is older was tried after the events before.
   const order = units.map((_, index) => index).sort((a, b) => atOf(units, b) - atOf(units, a));
-  const tears = tearsOf(pending, units, newest);
+  const tears = tearsOf(pending, newest);
   for (const index of order) {
     yield make(only((_, other) => other === index));
     yield make(only((_, other) => other !== index));
     yield make(only(({ kind }, other) => other === index || kind === "name"));
     const tear = tears.next();
-    if (tear.done !== true) yield choiceOf(pending, units, newest, tear.value);
+    if (tear.done !== true) yield { ...newest, tear: tear.value };
   }
-  for (const tear of tears) yield choiceOf(pending, units, newest, tear);
+  for (const tear of tears) yield { ...newest, tear };
   // Any moment before: all that was changed up to it.
   const moments = [...new Set(units.map(({ at }) => at))].sort((a, b) => b - a);
   for (const moment of moments) yield make(only(({ at }) => at < moment));
@@ -207,10 +310,10 @@ function sample(pending: Pending, units: readonly Unit[], random: Random): Choic
     if (randomBelow(random, 100) >= survivalOf[kind]) return 0;
     return randomBelow(random, 4) === 0 ? randomBelow(random, count) : count - 1;
   });
-  const tears = randomBelow(random, 4) === 0 ? [...tearsOf(pending, units, row)] : [];
-  const tear =
-    tears.length === 0 ? null : must(tears[randomBelow(random, tears.length)], "in range");
-  return choiceOf(pending, units, row, tear);
+  const choice = choiceOf(pending, units, row);
+  const tears = randomBelow(random, 4) === 0 ? [...tearsOf(pending, choice)] : [];
+  if (tears.length === 0) return choice;
+  return { ...choice, tear: must(tears[randomBelow(random, tears.length)], "in range") };
 }
 
 function percent(random: Random): number {
@@ -218,17 +321,21 @@ function percent(random: Random): number {
 }
 
 /** Cuts within what the chosen versions of pages have changed. */
-function* tearsOf(pending: Pending, units: readonly Unit[], row: Row): Generator<Tear> {
-  for (const [at, unit] of units.entries()) {
-    const chosen = row[at] ?? 0;
-    if (unit.kind !== "page" || chosen === 0) continue;
-    const { versions } = must(pending.files[unit.index]?.pages[unit.page], "a unit has its page");
+function* tearsOf({ files }: Pending, choice: Choice): Generator<Tear> {
+  for (const [index, chosen] of choice.files.entries()) {
+    yield* tearsOfFile(must(files[index], "a choice is of its files"), index, chosen);
+  }
+}
+
+function* tearsOfFile({ pages }: PendingFile, index: number, choice: FileChoice): Generator<Tear> {
+  for (const [page, chosen] of choice.pages.entries()) {
+    if (chosen === 0) continue;
+    const { versions } = must(pages[page], "a choice is of the file's pages");
     const older = must(versions[chosen - 1], "an older version").value;
     const newer = must(versions[chosen], "the chosen version").value;
     for (const byte of tornBytesOf(older, newer)) {
-      const place = { file: unit.index, page: unit.page, byte };
-      yield { ...place, isGarbled: false };
-      yield { ...place, isGarbled: true };
+      yield { file: index, page, byte, isGarbled: false };
+      yield { file: index, page, byte, isGarbled: true };
     }
   }
 }
@@ -284,7 +391,7 @@ function unitsOf({ names, files }: Pending): Unit[] {
   return units;
 }
 
-function choiceOf(pending: Pending, units: readonly Unit[], row: Row, tear: Tear | null): Choice {
+function choiceOf(pending: Pending, units: readonly Unit[], row: Row): Choice {
   const names: boolean[] = [];
   const files = pending.files.map(({ pages }) => ({ length: 0, pages: pages.map(() => 0) }));
   for (const [at, { kind, index, page }] of units.entries()) {
@@ -294,7 +401,7 @@ function choiceOf(pending: Pending, units: readonly Unit[], row: Row, tear: Tear
     else if (file !== undefined && kind === "length") file.length = chosen;
     else if (file !== undefined) file.pages[page] = chosen;
   }
-  return { names: withPredecessors(pending, names), files, tear };
+  return { names: withPredecessors(pending, names), files, tear: null };
 }
 
 /** Drops name changes that lack one that they build upon. */

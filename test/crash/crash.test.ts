@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { SeededRandom } from "../../src/base/random.ts";
 import { choicesOf } from "./choices.ts";
 import { explore, noFindings } from "./explorer.ts";
-import { imageHash } from "./image.ts";
+import { imageKey } from "./image.ts";
 import { PowerModel } from "./power-model.ts";
 import { RecordingDisk } from "./recorder.ts";
 import { Prober } from "./probe.ts";
@@ -43,7 +43,7 @@ function imagesAfter(events: readonly TraceEvent[]): Image[] {
   const random = new SeededRandom(1);
   const choices = [...choicesOf(pending, { limit: 5_000, random, newest: null }).choices];
   const images = choices.map((choice) => model.image(pending, choice));
-  return [...new Map(images.map((image) => [imageHash(image), image])).values()];
+  return [...new Map(images.map((image) => [imageKey(image), image])).values()];
 }
 
 function contentsOf(images: readonly Image[], path: string): string[] {

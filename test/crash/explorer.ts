@@ -1,9 +1,7 @@
-import { imageHash } from "./image.ts";
 import { violationsOf } from "./invariants.ts";
 import { momentsOf } from "./moments.ts";
 import type { Outcome, Prober } from "./probe.ts";
 import type { Recording } from "./recordings.ts";
-import type { Image } from "./trace.ts";
 
 export interface Violation {
   /** For `--only <recording> --state <id>`. */
@@ -60,16 +58,22 @@ export async function explore(
   findings: Findings = noFindings(),
 ): Promise<Findings> {
   findings.recordingCount += 1;
-  const outcomes = new Map<string, Outcome>();
+  const { prober } = options;
   for (const { event, history, isExhaustive, states } of momentsOf(recording, options.limit)) {
     findings.momentCount += 1;
     if (isExhaustive) findings.exhaustedCount += 1;
-    for (const { id, identity, image, cut } of states) {
+    // At one moment nothing new is promised.
+    const judged = {
+      process: new Map<Outcome, readonly string[]>(),
+      power: new Map<Outcome, readonly string[]>(),
+    };
+    for (const { id, key, image, cut } of states) {
       if (options.state !== undefined && options.state !== id) continue;
       findings.stateCount += 1;
-      const outcome = outcomes.get(identity) ?? (await outcomeOf(image(), options, findings));
-      outcomes.set(identity, outcome);
-      const texts = violationsOf(history, outcome, cut);
+      const { hash, outcome } = prober.known(key) ?? (await prober.probe(key, image()));
+      findings.hashes.add(hash);
+      const texts = judged[cut].get(outcome) ?? violationsOf(history, outcome, cut);
+      judged[cut].set(outcome, texts);
       if (texts.length === 0) continue;
       const place = { recording: `${recording.name}@${recording.seed}`, state: id };
       findings.violations.push({ ...place, event: event.where(), texts });
@@ -77,14 +81,4 @@ export async function explore(
     }
   }
   return findings;
-}
-
-function outcomeOf(
-  image: Image,
-  { prober }: ExploreOptions,
-  { hashes }: Findings,
-): Promise<Outcome> {
-  const hash = imageHash(image);
-  hashes.add(hash);
-  return prober.probe(image, hash);
 }

@@ -1,4 +1,5 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
+import { must } from "../../src/base/assert.ts";
 import { MemoryDisk } from "../../src/sim/memory-disk.ts";
 import type { Image } from "./trace.ts";
 
@@ -23,22 +24,61 @@ export function imageOf(disk: MemoryDisk, before: Image): Image {
   return { files, directories: disk.directories() };
 }
 
-const hashes = new WeakMap<Buffer, string>();
+/** Texts by the order in which they came: a number that is told apart faster. */
+class Numbering {
+  readonly #numbers = new Map<string, number>();
+  readonly texts: string[] = [];
 
-/** Over all names and contents. Buffers of an image do not change, so each is hashed once. */
-export function imageHash(image: Image): string {
-  const hash = createHash("sha1");
-  for (const path of [...image.directories].sort()) hash.update(`${path}/\n`);
-  for (const path of [...image.files.keys()].sort()) {
-    const content = image.files.get(path) ?? Buffer.alloc(0);
-    let contentHash = hashes.get(content);
-    if (contentHash === undefined) {
-      contentHash = createHash("sha1").update(content).digest("base64");
-      hashes.set(content, contentHash);
+  of(text: string): number {
+    let number = this.#numbers.get(text);
+    if (number === undefined) {
+      number = this.texts.length;
+      this.#numbers.set(text, number);
+      this.texts.push(text);
     }
-    hash.update(`${path}\n${contentHash}`);
+    return number;
   }
-  return hash.digest("base64");
+}
+
+const nameSets = new Numbering();
+const contentHashes = new Numbering();
+const contentNumbers = new WeakMap<Buffer, number>();
+
+/** The same for equal contents. Buffers of an image do not change, so each is hashed once. */
+export function contentNumber(content: Buffer): number {
+  let number = contentNumbers.get(content);
+  if (number === undefined) {
+    number = contentHashes.of(hash("sha1", content, "base64"));
+    contentNumbers.set(content, number);
+  }
+  return number;
+}
+
+/** The same for equal names, in whatever order. */
+export function nameSetNumber(directories: readonly string[], paths: readonly string[]): number {
+  return nameSets.of([...directories.map((path) => `${path}/`), ...paths].sort().join("\n"));
+}
+
+/** Equal for equal images, in this process: the names, and the contents in the order of their paths. */
+export function keyOf(nameSet: number, contents: readonly number[]): string {
+  return `${nameSet}:${contents.join()}`;
+}
+
+export function imageKey({ files, directories }: Image): string {
+  const paths = [...files.keys()].sort();
+  const contents = paths.map((path) => contentNumber(must(files.get(path), "it is one of them")));
+  return keyOf(nameSetNumber(directories, paths), contents);
+}
+
+/** Over all names and contents; equal for equal images in all processes. */
+export function hashOfKey(key: string): string {
+  const [nameSet = "", contents = ""] = key.split(":");
+  const hashes = contents === "" ? [] : contents.split(",").map(hashNumbered);
+  return hash("sha1", [nameSets.texts[Number(nameSet)], ...hashes].join("\n"), "base64");
+}
+
+function hashNumbered(number: string): string {
+  return must(contentHashes.texts[Number(number)], "it was numbered");
 }
 
 /** Names what differs between two images. */

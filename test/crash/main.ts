@@ -77,8 +77,10 @@ async function run(wantedStates: number): Promise<number> {
   }
   const stateCount = [...rows.values()].reduce((sum, row) => sum + row.stateCount, 0);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+  const cpuSeconds = workers.cpuSeconds.toFixed(0);
   console.log(
-    `${stateCount} states, ${hashes.size} distinct, ${violations.length} violations, ${seconds} s`,
+    `${stateCount} states, ${hashes.size} distinct, ${violations.length} violations, ` +
+      `${seconds} s (${cpuSeconds} s of CPU)`,
   );
   const unexhausted = [...rows].filter(([name, row]) => isToBeExhausted(name) && !isExhausted(row));
   for (const [name] of unexhausted) console.error(`${name} is too long for every state of it`);

@@ -1,6 +1,7 @@
 import { SeededRandom } from "../../src/base/random.ts";
 import { choicesOf } from "./choices.ts";
 import { type Fact, History } from "./history.ts";
+import { imageKey } from "./image.ts";
 import { type Choice, type Pending, PowerModel } from "./power-model.ts";
 import type { Recording } from "./recordings.ts";
 import type { Image, TraceEvent } from "./trace.ts";
@@ -8,8 +9,8 @@ import type { Image, TraceEvent } from "./trace.ts";
 /** A state of the machine at the moment of a cut: what a start would find. */
 export interface State {
   readonly id: string;
-  /** Of the recording: equal for equal images. */
-  readonly identity: string;
+  /** Of the image (image.ts). */
+  readonly key: string;
   readonly image: () => Image;
   readonly cut: "process" | "power";
 }
@@ -72,11 +73,11 @@ function* statesAt(
   yield* parts;
   let index = 0;
   for (const choice of choices) {
-    const identity = model.identity(pending, choice);
+    const key = model.key(pending, choice);
     const image = (): Image => model.image(pending, choice);
-    yield { id: `${at}.${index}`, identity, image, cut: "power" };
+    yield { id: `${at}.${index}`, key, image, cut: "power" };
     // All has survived: that is what the death of the process leaves, with more to keep.
-    if (index === 0) yield { id: `${at}.k`, identity, image, cut: "process" };
+    if (index === 0) yield { id: `${at}.k`, key, image, cut: "process" };
     index += 1;
   }
 }
@@ -89,7 +90,6 @@ function* partsOfWrite(model: PowerModel, event: TraceEvent, at: number): Genera
   for (const cut of cuts) {
     if (cut <= 0 || cut >= length) continue;
     const image = model.imageDuring(event, cut);
-    const id = `${at}.w${cut}`;
-    yield { id, identity: id, image: () => image, cut: "process" };
+    yield { id: `${at}.w${cut}`, key: imageKey(image), image: () => image, cut: "process" };
   }
 }

@@ -9,6 +9,7 @@ import {
   type Sync,
   type TraceEvent,
 } from "./trace.ts";
+import { contentNumber, keyOf, nameSetNumber } from "./image.ts";
 
 /*
  * What a power cut may leave. The model is the weakest that is sane, over ext4, XFS and btrfs in all
@@ -31,6 +32,8 @@ interface FileState {
   readonly lengths: Versions<number>;
   /** Whole pages, zeros behind the end. */
   readonly pages: Map<number, Versions<Buffer>>;
+  /** Until the next sync a content is known by the versions that it is made of. */
+  syncCount: number;
 }
 
 export interface NameChange {
@@ -46,15 +49,20 @@ export interface Pending {
   readonly files: readonly PendingFile[];
   /** What lies where when these name changes survive. */
   readonly treeOf: (names: readonly boolean[]) => Tree;
+  /** The content that the choice leaves of the file (`contentNumber`). */
+  readonly contentOf: (file: PendingFile, choice: FileChoice, tear: Tear | null) => number;
 }
 
 /** Directories and files by path. */
 export interface Tree {
   readonly directories: readonly string[];
+  /** In the order of their paths. */
   readonly files: readonly { readonly path: string; readonly node: NodeId }[];
   readonly nodes: ReadonlySet<NodeId>;
   /** Equal for equal trees. */
   readonly identity: string;
+  /** Of the names alone (`nameSetNumber`). */
+  readonly nameSet: number;
 }
 
 export interface PendingFile {
@@ -69,8 +77,13 @@ export interface PendingFile {
 /** Which versions survive; a legal one has a name change only with those that it builds upon. */
 export interface Choice {
   readonly names: readonly boolean[];
-  readonly files: readonly { readonly length: number; readonly pages: readonly number[] }[];
+  readonly files: readonly FileChoice[];
   readonly tear: Tear | null;
+}
+
+export interface FileChoice {
+  readonly length: number;
+  readonly pages: readonly number[];
 }
 
 /** A page that was being written: new bytes up to `byte`, old or nobody's bytes behind it. */
@@ -89,9 +102,13 @@ export class PowerModel {
   readonly #files = new Map<NodeId, FileState>();
   readonly #directories = new Map<NodeId, Map<string, NodeId>>([[ROOT, new Map()]]);
   #names: NameChange[] = [];
-  /** Grows whenever something becomes durable. */
-  #durableCount = 0;
   readonly #contents = new Map<string, Buffer>();
+  /** Of torn contents, which are many: they are made again when they are looked at. */
+  readonly #tornContents = new Map<string, number>();
+  /** Choices have parts in common. */
+  readonly #known = new WeakMap<FileChoice, Map<Tear | null, number>>();
+  /** By the name changes that survive. */
+  readonly #trees = new Map<string, Tree>();
   /** Files and directories of which a sync has failed. */
   readonly #unsyncable = new Set<NodeId>();
 
@@ -135,14 +152,13 @@ export class PowerModel {
       files.push({ node, lengths, pages: dirty.map(([page, versions]) => ({ page, versions })) });
     }
     const names = this.#names;
-    const trees = new Map<string, Tree>();
+    const trees = new WeakMap<readonly boolean[], Tree>();
     const treeOf = (chosen: readonly boolean[]): Tree => {
-      const key = chosen.map(Number).join("");
-      const tree = trees.get(key) ?? this.#tree(names.filter((_, index) => chosen[index] === true));
-      trees.set(key, tree);
+      const tree = trees.get(chosen) ?? this.#treeOf(names.filter((_, at) => chosen[at] === true));
+      trees.set(chosen, tree);
       return tree;
     };
-    return { names, files, treeOf };
+    return { names, files, treeOf, contentOf: (...chosen) => this.#contentOf(...chosen) };
   }
 
   /** All that a name may lead to. */
@@ -152,25 +168,33 @@ export class PowerModel {
     return new Set([...entries, ...changed]);
   }
 
-  /** Of the trace: equal for choices that leave the same image. */
-  identity(pending: Pending, choice: Choice): string {
-    const tree = pending.treeOf(choice.names);
-    const contents = pending.files.map((file, index) => {
-      if (!tree.nodes.has(file.node)) return "";
-      const isTorn = choice.tear?.file === index;
-      return `${contentKey(file, choice.files[index])} ${isTorn ? tearKey(file, choice.tear) : ""}`;
-    });
-    return `${this.#durableCount} ${tree.identity} ${contents.join("/")}`;
+  /** Of the image that the choice leaves (image.ts), which need not be made for it. */
+  key(pending: Pending, { names, files: choices, tear }: Choice): string {
+    const { files, nameSet } = pending.treeOf(names);
+    const numbers = new Map<NodeId, number>();
+    for (const [index, file] of pending.files.entries()) {
+      const choice = must(choices[index], "there is a choice for each file");
+      const ownTear = tear?.file === index ? tear : null;
+      numbers.set(file.node, this.#contentOf(file, choice, ownTear));
+    }
+    return keyOf(
+      nameSet,
+      files.map(({ node }) => numbers.get(node) ?? contentNumber(this.#durableContent(node))),
+    );
   }
 
   /** What a machine that starts after that cut finds. */
   image(pending: Pending, choice: Choice): Image {
     const { directories, files } = pending.treeOf(choice.names);
-    const chosen = new Map(pending.files.map((file, index) => [file.node, { file, index }]));
-    const contents = files.map(({ path, node }): [string, Buffer] => [
-      path,
-      this.#content(node, chosen.get(node), choice),
-    ]);
+    const indexes = new Map(pending.files.map(({ node }, index) => [node, index]));
+    const contentOf = (node: NodeId): Buffer => {
+      const index = indexes.get(node);
+      if (index === undefined) return this.#durableContent(node);
+      const file = must(pending.files[index], "it was found");
+      const chosen = must(choice.files[index], "there is a choice for each file");
+      return this.#content(file, chosen, choice.tear?.file === index ? choice.tear : null);
+    };
+    const contents = files.map(({ path, node }) => [path, contentOf(node)] as const);
     return { files: new Map(contents), directories };
   }
 
@@ -246,14 +270,13 @@ export class PowerModel {
   }
 
   #datasync({ node, coveredEvents }: Sync): void {
-    this.#durableCount += 1;
     const file = must(this.#files.get(node), "a file is synced");
+    file.syncCount += 1;
     settle(file.lengths, coveredEvents);
     for (const versions of file.pages.values()) settle(versions, coveredEvents);
   }
 
   #syncDir({ node, coveredEvents }: Sync): void {
-    this.#durableCount += 1;
     const isDurable = new Set<NameChange>();
     for (const change of this.#names.toReversed()) {
       if (change.at >= coveredEvents) continue;
@@ -265,6 +288,14 @@ export class PowerModel {
       if (isDurable.has(change)) applyTo(this.#directories, change);
     }
     this.#names = this.#names.filter((change) => !isDurable.has(change));
+    this.#trees.clear();
+  }
+
+  #treeOf(changes: readonly NameChange[]): Tree {
+    const key = changes.map(({ at }) => at).join();
+    const tree = this.#trees.get(key) ?? this.#tree(changes);
+    this.#trees.set(key, tree);
+    return tree;
   }
 
   #tree(changes: readonly NameChange[]): Tree {
@@ -284,11 +315,16 @@ export class PowerModel {
       }
     };
     visit(ROOT, "");
+    files.sort((a, b) => (a.path < b.path ? -1 : 1));
     const nodes = new Set(files.map(({ node }) => node));
     const identity = [...files.map(({ path, node }) => `${path}=${node}`), ...directories]
       .sort()
       .join();
-    return { directories, files, nodes, identity };
+    const nameSet = nameSetNumber(
+      directories,
+      files.map(({ path }) => path),
+    );
+    return { directories, files, nodes, identity, nameSet };
   }
 
   /** Where the process sees the file. */
@@ -297,41 +333,64 @@ export class PowerModel {
     return files.find((file) => file.node === node)?.path ?? null;
   }
 
-  #content(
-    node: NodeId,
-    found: { readonly file: PendingFile; readonly index: number } | undefined,
-    choice: Choice,
-  ): Buffer {
-    const state = must(this.#files.get(node), "a name leads to a file");
-    const chosen = found === undefined ? undefined : choice.files[found.index];
-    const { tear } = choice;
-    const isTorn = tear !== null && tear.file === found?.index;
-    const key = `${this.#durableCount} ${found === undefined ? node : contentKey(found.file, chosen)}`;
-    const cached = isTorn ? undefined : this.#contents.get(key);
+  #contentOf(file: PendingFile, choice: FileChoice, tear: Tear | null): number {
+    let known = this.#known.get(choice);
+    if (known === undefined) this.#known.set(choice, (known = new Map<Tear | null, number>()));
+    const number = known.get(tear) ?? this.#numberOf(file, choice, tear);
+    known.set(tear, number);
+    return number;
+  }
+
+  #numberOf(file: PendingFile, choice: FileChoice, tear: Tear | null): number {
+    if (tear === null) return contentNumber(this.#content(file, choice, null));
+    const key = `${this.#contentKey(file, choice)} ${tearKey(file, tear)}`;
+    const number = this.#tornContents.get(key) ?? contentNumber(this.#content(file, choice, tear));
+    this.#tornContents.set(key, number);
+    return number;
+  }
+
+  #content(file: PendingFile, choice: FileChoice, tear: Tear | null): Buffer {
+    const key = this.#contentKey(file, choice);
+    const cached = tear === null ? this.#contents.get(key) : undefined;
     if (cached !== undefined) return cached;
-    const length = must(state.lengths[chosen?.length ?? 0], "the length is one of those it had");
-    const content = Buffer.alloc(length.value);
-    const pageChoice = new Map(
-      found?.file.pages.map(({ page }, index) => [page, chosen?.pages[index] ?? 0]),
-    );
-    for (const [page, versions] of state.pages) {
-      versions[pageChoice.get(page) ?? 0]?.value.copy(content, page * PAGE_BYTES);
-    }
-    if (!isTorn) this.#contents.set(key, content);
-    else tearPage(content, found.file, chosen, tear);
+    const state = this.#state(file.node);
+    const pages = new Map(file.pages.map(({ page }, at) => [page, choice.pages[at] ?? 0]));
+    const content = contentAt(state, choice.length, (page) => pages.get(page) ?? 0);
+    if (tear === null) this.#contents.set(key, content);
+    else tearPage(content, file, choice, tear);
     return content;
+  }
+
+  /** Of a file of which nothing is pending. */
+  #durableContent(node: NodeId): Buffer {
+    const state = this.#state(node);
+    const key = `${node} ${state.syncCount}`;
+    const content = this.#contents.get(key) ?? contentAt(state, 0, () => 0);
+    this.#contents.set(key, content);
+    return content;
+  }
+
+  #state(node: NodeId): FileState {
+    return must(this.#files.get(node), "a name leads to a file");
+  }
+
+  /** Equal for equal contents. */
+  #contentKey({ node, lengths, pages }: PendingFile, chosen: FileChoice): string {
+    const versions = pages.map(
+      ({ page, versions: of }, index) => `${page}:${of[chosen.pages[index] ?? 0]?.at}`,
+    );
+    const { syncCount } = this.#state(node);
+    return `${node} ${syncCount} ${lengths[chosen.length]?.at} ${versions.join(" ")}`;
   }
 }
 
-/** Equal for equal contents, as long as nothing becomes durable. */
-function contentKey(
-  { node, lengths, pages }: PendingFile,
-  chosen: { readonly length: number; readonly pages: readonly number[] } | undefined,
-): string {
-  const versions = pages.map(
-    ({ page, versions: of }, index) => `${page}:${of[chosen?.pages[index] ?? 0]?.at}`,
-  );
-  return `${node} ${lengths[chosen?.length ?? 0]?.at} ${versions.join(" ")}`;
+function contentAt(state: FileState, length: number, versionOf: (page: number) => number): Buffer {
+  const { value } = must(state.lengths[length], "the length is one of those it had");
+  const content = Buffer.alloc(value);
+  for (const [page, versions] of state.pages) {
+    versions[versionOf(page)]?.value.copy(content, page * PAGE_BYTES);
+  }
+  return content;
 }
 
 function tearKey({ pages }: PendingFile, { page, byte, isGarbled }: Tear): string {
@@ -364,14 +423,9 @@ export function dependsOn(later: NameChange, earlier: NameChange): boolean {
   );
 }
 
-function tearPage(
-  content: Buffer,
-  file: PendingFile,
-  chosen: { readonly pages: readonly number[] } | undefined,
-  tear: Tear,
-): void {
+function tearPage(content: Buffer, file: PendingFile, chosen: FileChoice, tear: Tear): void {
   const versions = must(file.pages[tear.page], "a dirty page is torn");
-  const index = chosen?.pages[tear.page] ?? 0;
+  const index = chosen.pages[tear.page] ?? 0;
   assert(index > 0, "a page is torn while it is written");
   const older = must(versions.versions[index - 1], "there is an older one").value;
   const newer = must(versions.versions[index], "there is a newer one").value;
@@ -391,7 +445,7 @@ function durableFile(content: Buffer): FileState {
     content.copy(value, 0, page * PAGE_BYTES);
     pages.set(page, [{ at: -1, value }]);
   }
-  return { lengths: [{ at: -1, value: content.length }], pages };
+  return { lengths: [{ at: -1, value: content.length }], pages, syncCount: 0 };
 }
 
 function versionsOf(file: FileState, page: number): Versions<Buffer> {

@@ -11,7 +11,7 @@ import { readFaults, readLog } from "./reads.ts";
 import { Transactions } from "./transactions.ts";
 import { checkFiles, checkFlushedFiles, decodeOrNothing, strayFaults } from "./file-invariants.ts";
 import { type KnownBatch, knownBatch } from "./history.ts";
-import { diskOf, imageDifferences, imageHash, imageOf } from "./image.ts";
+import { diskOf, hashOfKey, imageDifferences, imageKey, imageOf } from "./image.ts";
 import { Node, type Setup, StillClock, WALL_MS } from "./node.ts";
 import type { Image } from "./trace.ts";
 
@@ -54,6 +54,13 @@ const NOTHING: Omit<Outcome, "violations"> = {
   metadata: null,
 };
 
+/** An image that was looked at. */
+export interface Probed {
+  /** Equal for equal images in all processes. */
+  readonly hash: string;
+  readonly outcome: Outcome;
+}
+
 /** What became of an image that a recovery has left: the next start, and the life after it. */
 interface Successor {
   readonly found: Outcome;
@@ -66,7 +73,7 @@ interface Successor {
  */
 export class Prober {
   readonly #setup: Setup;
-  readonly #outcomes = new Map<string, Outcome>();
+  readonly #probed = new Map<string, Probed>();
   readonly #successors = new Map<string, Successor>();
 
   constructor(setup: Setup) {
@@ -75,19 +82,22 @@ export class Prober {
 
   /** How many images it knows. */
   get size(): number {
-    return this.#outcomes.size + this.#successors.size;
+    return this.#probed.size + this.#successors.size;
+  }
+
+  /** By the key of the image. */
+  known(key: string): Probed | undefined {
+    return this.#probed.get(key);
   }
 
   /**
    * Starts a node on the image, reads all, kills it, starts it again (S6), lets it append, stop in
    * order and start once more.
    */
-  async probe(image: Image, hash: string): Promise<Outcome> {
-    const known = this.#outcomes.get(hash);
-    if (known !== undefined) return known;
-    const outcome = await this.#probe(image);
-    this.#outcomes.set(hash, outcome);
-    return outcome;
+  async probe(key: string, image: Image): Promise<Probed> {
+    const probed = { hash: hashOfKey(key), outcome: await this.#probe(image) };
+    this.#probed.set(key, probed);
+    return probed;
   }
 
   async #probe(image: Image): Promise<Outcome> {
@@ -95,9 +105,9 @@ export class Prober {
       const first = await life(image, this.#setup);
       const { found } = first;
       if (found.violations.length > 0) return found;
-      const hash = imageHash(first.image);
-      const next = this.#successors.get(hash) ?? (await this.#successorOf(first.image));
-      this.#successors.set(hash, next);
+      const key = imageKey(first.image);
+      const next = this.#successors.get(key) ?? (await this.#successorOf(first.image));
+      this.#successors.set(key, next);
       const violations = [
         ...next.violations,
         ...differences(found, next.found),

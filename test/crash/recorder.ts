@@ -23,10 +23,14 @@ interface Name {
 export interface FaultRule {
   readonly operation: "write" | "datasync" | "syncDir";
   readonly path: RegExp;
+  /** So many of them go well before. Default: none. */
+  readonly skipCount?: number;
 }
 
 interface PendingCall {
   readonly perform: () => void;
+  /** Whether it is a sync of that file. */
+  readonly syncedPath: string | null;
 }
 
 /**
@@ -44,6 +48,11 @@ export class RecordingDisk implements Disk {
   fault: FaultRule | null = null;
   /** How many have failed. */
   faultCount = 0;
+  /** Syncs of files like that stay under way; null: none. */
+  heldSyncs: RegExp | null = null;
+  /** Without chance, the newest of the waiting calls takes effect first. */
+  isNewestFirst = false;
+  #skippedCount = 0;
   /** What a call has failed on: no such call may be made on it again (S8). */
   readonly #failed = new Map<NodeId, FaultRule["operation"]>();
   readonly #inner: MemoryDisk;
@@ -65,20 +74,35 @@ export class RecordingDisk implements Disk {
     this.#nextNode = nodes.length + 1;
   }
 
+  /** Calls that wait, but for syncs that are held. */
   get pendingCount(): number {
-    return this.#pending.length;
+    return this.#pending.length - this.heldCount;
+  }
+
+  /** Syncs that are held under way. */
+  get heldCount(): number {
+    return this.#pending.filter((call) => this.#isHeld(call)).length;
   }
 
   /** Lets one waiting call take effect: the oldest, or any that chance picks. */
   performOne(random: Random | null): void {
-    const index = random === null ? 0 : randomBelow(random, this.#pending.length);
-    const [call] = this.#pending.splice(index, 1);
-    call?.perform();
+    const ready = this.#pending.filter((call) => !this.#isHeld(call));
+    const first = this.isNewestFirst ? ready.length - 1 : 0;
+    const call = ready[random === null ? first : randomBelow(random, ready.length)];
+    if (call === undefined) return;
+    this.#pending.splice(this.#pending.indexOf(call), 1);
+    call.perform();
+  }
+
+  #isHeld({ syncedPath }: PendingCall): boolean {
+    return syncedPath !== null && this.heldSyncs?.test(syncedPath) === true;
   }
 
   /** The process has died: what it still waited for does not happen, and its locks are free. */
   killProcess(): void {
     this.#pending = [];
+    this.heldSyncs = null;
+    this.isNewestFirst = false;
     this.#inner.freeLocks();
     this.#failed.clear();
   }
@@ -171,8 +195,9 @@ export class RecordingDisk implements Disk {
       close: () => inner.close(),
       writev: (buffers, position) => {
         const where = caller(`write ${path}`);
+        this.#noteRetry("write", node, where);
         return this.#later(async () => {
-          const isFailing = this.#isFailing("write", path, node, where);
+          const isFailing = this.#isFailing("write", path, node);
           const all = Buffer.concat(buffers);
           const bytes = isFailing ? all.subarray(0, all.length / 2) : all;
           this.onWrite(path, bytes);
@@ -198,30 +223,36 @@ export class RecordingDisk implements Disk {
     find: () => NodeId,
     where: () => string,
   ): Promise<void> {
+    const known = kind === "datasync" ? find() : this.#find(path)?.node;
+    if (known !== undefined) this.#noteRetry(kind, known, where);
     const coveredEvents = this.events.length;
     const isSuppressed = areSyncsSuppressed();
+    const syncedPath = kind === "datasync" ? path : null;
     return this.#later(() => {
       const node = find();
-      if (this.#isFailing(kind, path, node, where)) {
+      if (this.#isFailing(kind, path, node)) {
         this.events.push({ kind: "failed-sync", node, where });
         return Promise.reject(new DiskError("EIO", path, kind));
       }
       if (!isSuppressed) this.events.push({ kind, node, coveredEvents, where });
       if (kind === "syncDir") this.onSyncDir(path);
       return Promise.resolve();
-    });
+    }, syncedPath);
   }
 
-  #isFailing(
-    operation: FaultRule["operation"],
-    path: string,
-    node: NodeId,
-    where: () => string,
-  ): boolean {
-    if (this.#failed.get(node) === operation) {
-      this.events.push({ kind: "fact", fact: { kind: "retried", what: where() }, where });
-    }
+  /** A call that was under way when another one failed is none. */
+  #noteRetry(operation: FaultRule["operation"], node: NodeId, where: () => string): void {
+    if (this.#failed.get(node) !== operation) return;
+    this.events.push({ kind: "fact", fact: { kind: "retried", what: where() }, where });
+  }
+
+  #isFailing(operation: FaultRule["operation"], path: string, node: NodeId): boolean {
     if (this.fault?.operation !== operation || !this.fault.path.test(path)) return false;
+    const { skipCount = 0 } = this.fault;
+    if (this.#skippedCount < skipCount) {
+      this.#skippedCount += 1;
+      return false;
+    }
     this.fault = null;
     this.faultCount += 1;
     this.#failed.set(node, operation);
@@ -250,9 +281,9 @@ export class RecordingDisk implements Disk {
     this.events.push({ kind: "unlink", node: removed.node, from, where });
   }
 
-  #later<T>(call: () => Promise<T>): Promise<T> {
+  #later<T>(call: () => Promise<T>, syncedPath: string | null = null): Promise<T> {
     return new Promise((resolve) => {
-      this.#pending.push({ perform: () => resolve(call()) });
+      this.#pending.push({ perform: () => resolve(call()), syncedPath });
     });
   }
 

@@ -2,7 +2,6 @@ import { must } from "../../src/base/assert.ts";
 import { randomBelow, type Random, SeededRandom } from "../../src/base/random.ts";
 import { choicesOf } from "./choices.ts";
 import type { Fact } from "./history.ts";
-import { imageHash } from "./image.ts";
 import { momentsOf } from "./moments.ts";
 import { newestOf, PowerModel } from "./power-model.ts";
 import type { Image, TraceEvent } from "./trace.ts";
@@ -110,11 +109,11 @@ async function* recoveries(workload: Workload, name: string): AsyncGenerator<Rec
   for (const { at, facts, states } of momentsOf({ name, seed, world, firstEvent: 0 }, limit)) {
     for (const state of states) {
       if (state.cut === "process") continue;
-      const image = state.image();
       // What was promised differs; what is found may not.
-      const key = `${imageHash(image)} ${facts.length}`;
+      const key = `${state.key} ${facts.length}`;
       if (known.has(key)) continue;
       known.add(key);
+      const image = state.image();
       const crash: Fact = { kind: "crash", of: "power" };
       const after = { image, facts: [...world.earlierFacts, ...facts, crash] };
       const next = new World(workload.setup, { random: null, after });

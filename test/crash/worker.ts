@@ -41,6 +41,13 @@ export type Answer =
   | { readonly kind: "reached"; readonly siteIds: readonly string[]; readonly eventCount: number }
   | { readonly kind: "mutated"; readonly stateCount: number; readonly violation: Violation | null };
 
+/** What a worker process says. */
+export interface Report {
+  readonly answer: Answer;
+  /** What it has taken so far. */
+  readonly cpuMs: number;
+}
+
 const MAX_VIOLATIONS = 3;
 const MAX_REACH = 400;
 /** How many states of one moment are looked at when a site is searched; then more of each. */
@@ -151,12 +158,17 @@ async function mutateOne(
   return null;
 }
 
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 if (process.send !== undefined) {
   // Whoever asks has ended.
   process.on("disconnect", () => process.exit());
   process.on("message", (task: Task) => {
     perform(task).then(
-      (answer) => process.send?.(answer),
+      (answer) => process.send?.({ answer, cpuMs: cpuMs() } satisfies Report),
       (error: unknown) => {
         console.error(error);
         process.exit(1);

@@ -1,4 +1,4 @@
-import { must } from "../../src/base/assert.ts";
+import { assert, must } from "../../src/base/assert.ts";
 import { type Clock, loopTurn, type Timer } from "../../src/base/clock.ts";
 import type { Uuid } from "../../src/base/ids.ts";
 import type { Random } from "../../src/base/random.ts";
@@ -251,6 +251,16 @@ export class World {
 
   async flush(id: PartitionId): Promise<void> {
     await this.run(this.log(id).flush());
+  }
+
+  /** Appends two batches, and leaves the syncs of both under way until `disk.heldSyncs` is null again. */
+  async overlapSyncs(id: PartitionId): Promise<void> {
+    this.disk.heldSyncs = /\.log$/;
+    for (let count = 0; count < 2; count += 1) {
+      this.append(id, { isIdempotent: true });
+      await this.settle();
+    }
+    assert(this.disk.heldCount === 2, "two syncs of the log are under way");
   }
 
   /** The next batches are of a new leader epoch. */
