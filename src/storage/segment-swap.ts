@@ -39,6 +39,7 @@ export async function swapSegments(
 ): Promise<readonly string[]> {
   const baseOffset = must(oldBaseOffsets[0], "a segment is replaced");
   for (const suffix of INDEX_SUFFIXES) await renameToSwap(disk, directory, baseOffset, suffix);
+  // A segment without a .txnindex is believed to have no aborted transactions (X6).
   await disk.syncDir(directory);
   await renameToSwap(disk, directory, baseOffset, ".log");
   await keepDecision(disk, directory);
