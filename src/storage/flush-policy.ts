@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.ts";
 import type { LogConfig } from "./log-config.ts";
 
 /** Data unsynced for more than this many flush intervals counts for nothing (R4). */
@@ -14,16 +15,20 @@ export class FlushPolicy {
   #flushedEndOffset: number;
   /** Ends of the batches that are written and not flushed; kept only where a count asks for borders. */
   #unflushedEnds: number[] = [];
-  /** When the first byte that no sync has covered was written; null: all is flushed. */
-  #oldestUnflushedMs: number | null = null;
-  /** The same for what a running sync does not cover. */
-  #oldestUncoveredMs: number | null = null;
+  /** What is flushed, or will be by a sync that is under way. */
+  #coveredEndOffset: number;
+  /**
+   * When the first byte was written of what each sync under way covers that none before it does, oldest
+   * first; the last is of what none covers. null: there is none.
+   */
+  #oldestMs: (number | null)[] = [null];
 
   constructor(config: Pick<LogConfig, "flushMessages" | "flushMs">, endOffset: number) {
     this.#flushMessages = config.flushMessages;
     this.#flushMs = config.flushMs;
     this.#writtenEndOffset = endOffset;
     this.#flushedEndOffset = endOffset;
+    this.#coveredEndOffset = endOffset;
   }
 
   get writtenEndOffset(): number {
@@ -38,8 +43,9 @@ export class FlushPolicy {
     return this.#flushMs;
   }
 
+  /** When the first byte that is not flushed was written; null: all is flushed. */
   get oldestUnflushedMs(): number | null {
-    return this.#oldestUnflushedMs;
+    return this.#oldestMs.find((ms) => ms !== null) ?? null;
   }
 
   /** The borders of what is unflushed now are not known for a new count: flushed counts until a sync. */
@@ -53,20 +59,24 @@ export class FlushPolicy {
   wrote(batchEnds: readonly number[], nowMs: number): void {
     if (this.#keepsEnds) for (const end of batchEnds) this.#unflushedEnds.push(end);
     this.#writtenEndOffset = batchEnds.at(-1) ?? this.#writtenEndOffset;
-    this.#oldestUnflushedMs ??= nowMs;
-    this.#oldestUncoveredMs ??= nowMs;
+    this.#oldestMs[this.#oldestMs.length - 1] ??= nowMs;
   }
 
-  /** A sync starts; it covers what is written now. Returns the offset to give to `flushed`. */
+  /**
+   * A sync starts, perhaps beside others; it covers what is written now. Returns the offset to give to
+   * `flushed`.
+   */
   startFlush(): number {
-    this.#oldestUncoveredMs = null;
+    this.#oldestMs.push(null);
+    this.#coveredEndOffset = this.#writtenEndOffset;
     return this.#writtenEndOffset;
   }
 
-  /** A sync that covers all below the offset has succeeded. */
+  /** The sync that has started first of those under way has succeeded; it covers all below the offset. */
   flushed(endOffset: number): void {
+    assert(this.#oldestMs.length > 1, "what is flushed has started to be");
     this.#flushedEndOffset = endOffset;
-    this.#oldestUnflushedMs = this.#oldestUncoveredMs;
+    this.#oldestMs.shift();
     const keptIndex = this.#unflushedEnds.findIndex((end) => end > endOffset);
     this.#unflushedEnds = keptIndex === -1 ? [] : this.#unflushedEnds.slice(keptIndex);
   }
@@ -74,12 +84,13 @@ export class FlushPolicy {
   /** Nothing is known to be durable from the offset on (what recovery found after the checkpoint). */
   distrustFrom(endOffset: number, nowMs: number): void {
     this.#flushedEndOffset = Math.min(this.#flushedEndOffset, endOffset);
-    if (this.#flushedEndOffset < this.#writtenEndOffset) this.#oldestUnflushedMs = nowMs;
+    this.#coveredEndOffset = Math.min(this.#coveredEndOffset, endOffset);
+    if (this.#flushedEndOffset < this.#writtenEndOffset) this.#oldestMs[0] = nowMs;
   }
 
-  /** Whether the count of unsynced messages asks for a sync. */
+  /** Whether the count of messages that no sync covers, ended or under way, asks for one. */
   isFlushDue(): boolean {
-    return this.#writtenEndOffset - this.#flushedEndOffset >= this.#flushMessages;
+    return this.#writtenEndOffset - this.#coveredEndOffset >= this.#flushMessages;
   }
 
   /**
@@ -87,8 +98,9 @@ export class FlushPolicy {
    * flushed once data is overdue. So it can step back; a high watermark must not follow it then.
    */
   safeEndOffset(nowMs: number): number {
-    if (this.#oldestUnflushedMs !== null) {
-      const unflushedMs = nowMs - this.#oldestUnflushedMs;
+    const { oldestUnflushedMs } = this;
+    if (oldestUnflushedMs !== null) {
+      const unflushedMs = nowMs - oldestUnflushedMs;
       if (unflushedMs > STALE_INTERVALS * this.#flushMs) return this.#flushedEndOffset;
     }
     if (this.#flushMessages === Infinity) return this.#writtenEndOffset;

@@ -81,6 +81,7 @@ export class LogState {
       {
         clock: dependencies.clock,
         timers: dependencies.timers,
+        hasDirtyFiles: () => this.epochs.isDirty,
         syncFiles: () => this.#syncFiles(),
         syncNames: () => this.syncNames(),
         onAdvance: dependencies.onAdvance,

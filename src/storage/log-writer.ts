@@ -10,13 +10,21 @@ import type { Segment } from "./segment.ts";
 export interface LogWriterDependencies {
   readonly clock: Clock;
   readonly timers: TimerQueue;
-  /** Makes the log's other files durable; resolves to whether names have changed by it. */
+  /** Whether the log's other files lag behind what is in memory. */
+  readonly hasDirtyFiles: () => boolean;
+  /** Makes them durable; resolves to whether names have changed by it. */
   readonly syncFiles: () => Promise<boolean>;
   /** Makes the names of the log's files durable. */
   readonly syncNames: () => Promise<void>;
   readonly onAdvance: () => void;
   readonly onFailure: (error: DiskError) => void;
 }
+
+/**
+ * Syncs of batches alone that may be under way at once. With one, a producer whose requests wait for it
+ * would have only every other sync work for it.
+ */
+const MAX_SYNCS = 2;
 
 /** Batches that go to one segment, one after the other: one `writev`. */
 interface Run {
@@ -34,8 +42,9 @@ interface FlushWaiter {
 
 /**
  * The one writer of a log's files. Batches that were queued in one turn of the event loop, or while
- * a write was running, leave in one `writev`; syncs run beside the writes, and one sync covers all
- * that was written before it began (group commit). A failed write or sync is final (R9, S8).
+ * a write was running, leave in one `writev`; syncs run beside the writes and beside each other, and one
+ * sync covers all that was written before it began (group commit). It counts when those that began
+ * before it have succeeded, too. A failed write or sync is final (R9, S8).
  */
 export class LogWriter {
   readonly #dependencies: LogWriterDependencies;
@@ -48,10 +57,12 @@ export class LogWriter {
   #writtenBytes = 0;
   #flushedBytes = 0;
   #isPumping = false;
-  #isFlushing = false;
   #isFlushWanted = false;
-  /** The parts of the last sync, which outlive it when one of them fails. */
-  #syncing: Promise<unknown> | null = null;
+  /** Flushes under way; more than one only of batches alone. */
+  #flushCount = 0;
+  #isFlushOfBatches = false;
+  /** The flush that was begun last. */
+  #lastFlush: Promise<void> = Promise.resolve();
   #flushTimer: Timer | null = null;
   #waiters: FlushWaiter[] = [];
   #idleWaiters: (() => void)[] = [];
@@ -175,7 +186,7 @@ export class LogWriter {
   async settle(): Promise<void> {
     while (!this.#isStopped && !this.#isSettled) {
       const isUnflushed = this.writtenEndOffset > this.flushedEndOffset || this.#isDirty;
-      if (isUnflushed && !this.#isFlushing) this.#requestFlush();
+      if (isUnflushed && this.#flushCount === 0) this.#requestFlush();
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
     if (this.#bug !== null) throw this.#bug.error;
@@ -204,10 +215,9 @@ export class LogWriter {
 
   /** After `stop`: resolves when no write or sync of ours can reach the disk any more. */
   async quiet(): Promise<void> {
-    while (this.#isPumping || this.#isFlushing) {
+    while (this.#isPumping || this.#flushCount > 0) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
-    await this.#syncing;
   }
 
   #startPump(): void {
@@ -281,38 +291,53 @@ export class LogWriter {
 
   #requestFlush(): void {
     this.#isFlushWanted = true;
-    if (this.#isFlushing || this.#isStopped) return;
-    this.#isFlushing = true;
-    void this.#runFlushes();
+    this.#startFlush();
   }
 
-  async #runFlushes(): Promise<void> {
+  /** Begins the flush that is wanted, if there is one and it may run beside those under way. */
+  #startFlush(): void {
+    if (!this.#isFlushWanted || this.#isStopped) return;
+    const isOfBatches = this.#isOfBatches;
+    const maxCount = isOfBatches && this.#isFlushOfBatches ? MAX_SYNCS : 1;
+    if (this.#flushCount >= maxCount) return;
+    this.#isFlushWanted = false;
+    this.#isFlushOfBatches = isOfBatches;
+    this.#flushCount += 1;
+    this.#lastFlush = this.#flush(this.#lastFlush);
+  }
+
+  /** Makes durable what is written now. It counts when what began before it has ended well. */
+  async #flush(before: Promise<void>): Promise<void> {
+    this.#flushTimer?.cancel();
+    this.#flushTimer = null;
+    const endOffset = this.#policy.startFlush();
+    const flushedBytes = this.#writtenBytes;
+    const parts: Promise<unknown>[] = [];
     try {
-      while (this.#isFlushWanted && !this.#isStopped) {
-        this.#isFlushWanted = false;
-        this.#flushTimer?.cancel();
-        this.#flushTimer = null;
-        const endOffset = this.#policy.startFlush();
-        const flushedBytes = this.#writtenBytes;
-        await this.#sync();
-        if (this.#hasEnded()) break;
-        this.#flushedBytes = flushedBytes;
-        this.#policy.flushed(endOffset);
-        if (this.#policy.isFlushDue()) this.#isFlushWanted = true;
-        this.#armTimer();
-        this.#settleWaiters();
-        this.#dependencies.onAdvance();
-      }
+      await Promise.all([before, this.#sync(parts)]);
+      if (!this.#hasEnded()) this.#flushed(endOffset, flushedBytes);
     } catch (error) {
       this.#failed(error);
     } finally {
-      this.#isFlushing = false;
+      // The first failure is told at once, but what runs beside it can still reach the disk.
+      await Promise.allSettled(parts);
+      this.#flushCount -= 1;
+      this.#startFlush();
       this.#wake();
     }
   }
 
+  #flushed(endOffset: number, flushedBytes: number): void {
+    this.#flushedBytes = flushedBytes;
+    this.#policy.flushed(endOffset);
+    if (this.#policy.isFlushDue()) this.#isFlushWanted = true;
+    this.#armTimer();
+    this.#settleWaiters();
+    this.#dependencies.onAdvance();
+  }
+
   /** Makes durable what is written now, and with it the names without which it would not be found. */
-  async #sync(): Promise<void> {
+  async #sync(parts: Promise<unknown>[]): Promise<void> {
     // There is no file yet, nor the directory: the first write makes it.
     if (!this.#segments.some((segment) => segment.isCreated)) return;
     const dirty = this.#segments.filter((segment) => segment.needsFlush);
@@ -322,8 +347,7 @@ export class LogWriter {
     this.#hasNewNames = false;
     const files = this.#dependencies.syncFiles();
     const segments = dirty.map((one) => (one.isFinishable ? one.finish() : one.datasync()));
-    // The first failure is told at once, but what runs beside it can still reach the disk.
-    this.#syncing = Promise.allSettled([files, ...segments]);
+    parts.push(files, ...segments);
     const [isRenamed] = await Promise.all([files, ...segments]);
     if (hasNewNames || isRenamed) await this.#dependencies.syncNames();
     for (const segment of unnamed) this.#unnamed.delete(segment);
@@ -333,8 +357,14 @@ export class LogWriter {
     }
   }
 
+  /** Whether a flush would sync the batches of one segment and nothing else. */
+  get #isOfBatches(): boolean {
+    const hasNames = this.#hasNewNames || this.#unnamed.size > 0;
+    return this.#segments.length === 1 && !hasNames && !this.#dependencies.hasDirtyFiles();
+  }
+
   get #isSettled(): boolean {
-    const isIdle = !this.#isPumping && !this.#isFlushing;
+    const isIdle = !this.#isPumping && this.#flushCount === 0;
     return isIdle && this.#segments.length === 1 && !this.#isDirty;
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../base/disk.ts";
 import { type Random, SystemRandom } from "../base/random.ts";
 import { type LockFiles, takeDirectoryLock } from "./directory-lock.ts";
+import { SyncDescriptors } from "./sync-descriptors.ts";
 
 /** Operations and, of them, syncs that may be in flight per log directory (design.md, section 8). */
 const MAX_OPERATIONS = 8;
@@ -184,10 +185,6 @@ class Lane {
     this.#limit = limit;
   }
 
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   enter(start: () => void): void {
     if (this.#inFlight >= this.#limit) {
       this.#waiting.push(start);
@@ -226,6 +223,7 @@ class NodeFile implements DiskFile {
   readonly #clock: Clock;
   readonly #lanes: Lanes;
   readonly #descriptor: number;
+  readonly #syncDescriptors: SyncDescriptors;
   #isClosed = false;
   /** Operations that still use the descriptor; a number closed too early could be another file's. */
   #inUseCount = 0;
@@ -236,6 +234,7 @@ class NodeFile implements DiskFile {
     this.#clock = clock;
     this.#lanes = lanes;
     this.#descriptor = descriptor;
+    this.#syncDescriptors = new SyncDescriptors(descriptor, () => this.#reopen());
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
@@ -273,12 +272,28 @@ class NodeFile implements DiskFile {
 
   async datasync(): Promise<void> {
     this.#enter("datasync");
+    const descriptor = await this.#syncDescriptors.take();
     try {
       await this.#lanes.sync("datasync", this.path, (done) =>
-        fs.fdatasync(this.#descriptor, (error) => done(error)),
+        fs.fdatasync(descriptor, (error) => done(error)),
       );
     } finally {
+      this.#syncDescriptors.giveBack(descriptor);
       this.#leave();
+    }
+  }
+
+  /** Where the system has no such names, syncs of the file wait for each other. */
+  async #reopen(): Promise<number | null> {
+    // Its path may be another file's by now.
+    const path = `/proc/self/fd/${this.#descriptor}`;
+    try {
+      return await perform<number>(this.#lanes.operations, "open", path, (done) =>
+        fs.open(path, fs.constants.O_RDWR, done),
+      );
+    } catch (error) {
+      if (error instanceof DiskError) return null;
+      throw error;
     }
   }
 
@@ -301,11 +316,12 @@ class NodeFile implements DiskFile {
         this.#whenUnused = settle;
       });
     }
-    await closeDescriptor(this.#lanes, this.path, this.#descriptor);
+    for (const descriptor of this.#syncDescriptors.all) {
+      await closeDescriptor(this.#lanes, this.path, descriptor);
+    }
   }
 
   #maySynchronously(buffers: readonly Uint8Array[]): boolean {
-    if (this.#lanes.syncs.inFlight > 0) return false;
     if (this.#lanes.asyncUntilMs > this.#clock.nowMs()) return false;
     let bytes = 0;
     for (const buffer of buffers) bytes += buffer.length;

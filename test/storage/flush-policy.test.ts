@@ -36,17 +36,17 @@ describe("what an ack may rely on (R4)", () => {
         const marks = policy(flushMessages);
         const borders = new Set([0]);
         let end = 0;
-        let covered: number | null = null;
+        const covered: number[] = [];
         for (const { kind, count } of run) {
           if (kind === "write") {
             end += count;
             borders.add(end);
             marks.wrote([end], 0);
           } else if (kind === "start") {
-            covered = marks.startFlush();
-          } else if (covered !== null) {
-            marks.flushed(covered);
-            covered = null;
+            covered.push(marks.startFlush());
+          } else {
+            const first = covered.shift();
+            if (first !== undefined) marks.flushed(first);
           }
           const safe = marks.safeEndOffset(0);
           const limit = Math.min(end, marks.flushedEndOffset + flushMessages - 1);
@@ -71,6 +71,35 @@ describe("what an ack may rely on (R4)", () => {
     expect(marks.flushedEndOffset).toBe(5);
     expect(marks.safeEndOffset(1)).toBe(5);
     expect(marks.isFlushDue()).toBe(true);
+  });
+});
+
+describe("syncs that overlap", () => {
+  test("what one of them covers asks for no other", () => {
+    const marks = policy(1);
+    marks.wrote([5], 0);
+    marks.startFlush();
+    expect(marks.isFlushDue()).toBe(false);
+    marks.wrote([9], 1);
+    expect(marks.isFlushDue()).toBe(true);
+    marks.startFlush();
+    expect(marks.isFlushDue()).toBe(false);
+  });
+
+  test("data is as old as the oldest byte that no ended one covers", () => {
+    const marks = policy(Infinity, 100);
+    marks.wrote([1], 10);
+    const first = marks.startFlush();
+    marks.wrote([2], 20);
+    const second = marks.startFlush();
+    marks.wrote([3], 30);
+    expect(marks.oldestUnflushedMs).toBe(10);
+    marks.flushed(first);
+    expect(marks.oldestUnflushedMs).toBe(20);
+    marks.flushed(second);
+    expect(marks.oldestUnflushedMs).toBe(30);
+    marks.flushed(marks.startFlush());
+    expect(marks.oldestUnflushedMs).toBeNull();
   });
 });
 

@@ -278,7 +278,7 @@ describe("flush", () => {
     expect(disk.count("syncDir", "/data")).toBe(1);
   });
 
-  test("one sync covers all that queued up while another was running (S5)", async () => {
+  test("one sync covers all that queued up while others were running (S5)", async () => {
     const { open, disk } = logWorld();
     const log = await open({ flushMessages: 1 });
     const heard = listen(log);
@@ -286,13 +286,12 @@ describe("flush", () => {
     await settle();
     const before = disk.count("datasync", ".log");
     const release = disk.hold("datasync", ".log");
-    log.append(batchOf(1), CLIENT);
-    await settle();
-    for (let i = 0; i < 10; i += 1) {
+    for (let i = 0; i < 11; i += 1) {
       log.append(batchOf(1), CLIENT);
       await settle();
     }
-    // Writes go on while the sync runs, but count for nothing yet.
+    // Writes go on while two syncs run, but count for nothing yet.
+    expect(disk.count("datasync", ".log") - before).toBe(2);
     expect(log.writtenEndOffset).toBe(12);
     expect(log.flushedEndOffset).toBe(1);
     expect(log.safeEndOffset).toBe(1);
@@ -300,9 +299,51 @@ describe("flush", () => {
     release();
     await settle();
     expect(log.safeEndOffset).toBe(12);
-    expect(disk.count("datasync", ".log") - before).toBe(2);
-    expect(heard.advanced - advanced).toBe(2);
+    expect(disk.count("datasync", ".log") - before).toBe(3);
+    expect(heard.advanced - advanced).toBe(3);
   });
+
+  test("a sync counts only when those that began before it have succeeded (S5, S8)", async () => {
+    const { open, disk } = logWorld();
+    const log = await open({ flushMessages: 1 });
+    listen(log);
+    log.append(batchOf(1), CLIENT);
+    await settle();
+    const releaseFirst = disk.hold("datasync", ".log");
+    log.append(batchOf(1), CLIENT);
+    await settle();
+    disk.allow();
+    log.append(batchOf(1), CLIENT);
+    await settle();
+    // The second sync has covered both batches, but the first may still fail, and then both are lost.
+    expect(log.flushedEndOffset).toBe(1);
+    releaseFirst();
+    await settle();
+    expect(log.flushedEndOffset).toBe(3);
+  });
+
+  test.each(["first", "second"])(
+    "when the %s of two syncs fails, no batch of either counts (S8)",
+    async (which) => {
+      const { open, disk } = logWorld();
+      const log = await open({ flushMessages: 1 });
+      const heard = listen(log);
+      log.append(batchOf(1), CLIENT);
+      await settle();
+      const releaseFirst = disk.hold("datasync", ".log");
+      if (which === "first") disk.fail("datasync", ".log", "EIO");
+      log.append(batchOf(1), CLIENT);
+      await settle();
+      disk.allow();
+      if (which === "second") disk.fail("datasync", ".log", "EIO");
+      log.append(batchOf(1), CLIENT);
+      await settle();
+      releaseFirst();
+      await settle();
+      expect(log.flushedEndOffset).toBe(1);
+      expect(heard.failures.map((error) => error.code)).toEqual(["EIO"]);
+    },
+  );
 
   test("after so many milliseconds since the first unsynced byte", async () => {
     const { open, clock, disk } = logWorld();
