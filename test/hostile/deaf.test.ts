@@ -1,22 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Kafka } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BrokerProcess } from "../support/broker-process.ts";
-import { kafkaClient } from "../support/kafkajs-log.ts";
+import { describe, expect, test } from "vitest";
 import { until } from "../support/until.ts";
-import {
-  CONNECTIONS,
-  forgetPeak,
-  metric,
-  MIB,
-  produceAndConsume,
-  residentBytes,
-  underAttack,
-  USED_BYTES,
-  WITH_METRICS,
-} from "./support.ts";
+import { MIB, Target } from "./support.ts";
 
 const ATTACKERS = 150;
 /** What all clients together may make the broker hold. */
@@ -29,17 +14,7 @@ const RECORD_BYTES = 1_000_000;
 /** What makes the answer to "all topics" large. */
 const PARTITIONS = 2_000;
 
-let directory: string;
-let broker: BrokerProcess;
-let kafka: Kafka;
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "holdfast-deaf-"));
-  broker = await BrokerProcess.start({
-    dataDirectory: join(directory, "data"),
-    overrides: { ...WITH_METRICS, "queued.max.request.bytes": BUDGET_BYTES },
-  });
-  kafka = kafkaClient(broker.bootstrap);
+async function makeLargeAnswers(kafka: Kafka): Promise<void> {
   const [admin, producer] = [kafka.admin(), kafka.producer()];
   await Promise.all([admin.connect(), producer.connect()]);
   const topics = [
@@ -52,40 +27,30 @@ beforeAll(async () => {
     await producer.send({ topic: "large", messages: [message] });
   }
   await Promise.all([admin.disconnect(), producer.disconnect()]);
-  await produceAndConsume(kafka, "warm-up");
-});
-
-afterAll(async () => {
-  await broker.stop();
-  await rm(directory, { recursive: true, force: true });
-});
-
-function cutOffSince(position: number): boolean {
-  return broker.output.includes("held memory for too long", position);
 }
 
 describe(`${ATTACKERS} clients that ask and ask, and read no answer`, () => {
+  const target = new Target({ "queued.max.request.bytes": BUDGET_BYTES }, makeLargeAnswers);
+  const cutOffSince = (position: number) =>
+    target.output.includes("held memory for too long", position);
+
   test.each(["deaf-fetch", "deaf-metadata"])(
     "%s: memory is bounded, they are cut off, and stock clients beside them go on",
     async (kind) => {
-      const before = residentBytes(broker);
-      const saidBefore = broker.output.length;
-      forgetPeak(broker);
-      await underAttack(broker, kind, ATTACKERS, async () => {
-        await until(
-          async () => (await metric(broker, USED_BYTES)) > BUDGET_BYTES / 2,
-          "they are at it",
-        );
+      const before = target.residentBytes();
+      const saidBefore = target.output.length;
+      target.forgetPeak();
+      await target.underAttack(kind, ATTACKERS, async () => {
+        const isAtIt = async () => (await target.usedBytes()) > BUDGET_BYTES / 2;
+        await until(isAtIt, "they are at it");
         const startMs = performance.now();
-        await produceAndConsume(kafka, `beside-${kind}`);
+        await target.produceAndConsume(`beside-${kind}`);
         const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-        const growth = residentBytes(broker, "VmHWM") - before;
+        const growth = target.residentBytes("VmHWM") - before;
         console.log(`${kind}: at most ${(growth / MIB).toFixed(1)} MiB more; ${seconds} s beside`);
         expect(growth).toBeLessThan(BUDGET_BYTES + MAX_BESIDE_BYTES);
         await until(() => cutOffSince(saidBefore), "some are cut off");
       });
-      await until(async () => (await metric(broker, CONNECTIONS)) === 0, "their places are free");
-      expect(await metric(broker, USED_BYTES)).toBe(0);
     },
   );
 });

@@ -8,6 +8,7 @@ import { endProcessesIn } from "./child-processes.ts";
 export interface SharedBroker {
   readonly bootstrap: string;
   readonly port: number;
+  readonly pid: number;
   readonly logDirectories: readonly string[];
   /** A folder for the tests' own files; it goes with the broker. */
   readonly folder: string;
@@ -38,6 +39,9 @@ export function sharedBroker(overrides: BrokerOptions["overrides"] = {}): Shared
     },
     get port() {
       return broker.port;
+    },
+    get pid() {
+      return broker.pid;
     },
     get logDirectories() {
       return logDirectories();
