@@ -1,14 +1,21 @@
 import { assert } from "../../src/base/assert.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
+import type { PartitionId } from "../../src/storage/log-manager.ts";
 import type { FaultRule } from "./recorder.ts";
 import type { Workload } from "./workload.ts";
 import type { World } from "./world.ts";
+
+const LOG_SYNC: FaultRule = { operation: "datasync", path: /t-0\/.*\.log$/ };
 
 /**
  * The first such call on the log t-0 fails: what waits for it is refused, so is all that comes, and
  * the log in the other directory goes on (S8, R9).
  */
-function failing(name: string, fault: FaultRule): Workload {
+function failing(
+  name: string,
+  fault: FaultRule,
+  before: (world: World, id: PartitionId) => Promise<void> = () => Promise.resolve(),
+): Workload {
   return {
     name: `fault-${name}`,
     kind: "fault",
@@ -20,7 +27,9 @@ function failing(name: string, fault: FaultRule): Workload {
       for (const each of [id, other]) world.append(each, { isIdempotent: true });
       await world.settle();
       await world.advance(60_000);
+      await before(world, id);
       world.disk.fault = fault;
+      world.disk.heldSyncs = null;
       // Enough for a new segment.
       for (let count = 0; count < 4; count += 1) {
         world.append(id, { valueBytes: 150, isIdempotent: true });
@@ -39,7 +48,11 @@ function failing(name: string, fault: FaultRule): Workload {
 
 export const FAULT_WORKLOADS: readonly Workload[] = [
   failing("write", { operation: "write", path: /t-0\/.*\.log$/ }),
-  failing("sync", { operation: "datasync", path: /t-0\/.*\.log$/ }),
+  failing("sync", LOG_SYNC),
+  failing("first-sync-of-two", LOG_SYNC, (world, id) => world.overlapSyncs(id)),
+  failing("second-sync-of-two", { ...LOG_SYNC, skipCount: 1 }, (world, id) =>
+    world.overlapSyncs(id),
+  ),
   failing("index-sync", { operation: "datasync", path: /t-0\/.*\.index$/ }),
   failing("snapshot-sync", { operation: "datasync", path: /t-0\/.*\.snapshot$/ }),
   failing("directory-sync", { operation: "syncDir", path: /t-0$/ }),

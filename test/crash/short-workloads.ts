@@ -122,6 +122,25 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     }),
   },
   {
+    // The second of two syncs counts with the first, whichever ends before the other.
+    name: "short-two-syncs",
+    kind: "short",
+    setup: setupOf({ segmentBytes: 1200 }),
+    prepare: prepared(1),
+    script: after(async (world, id) => {
+      // The new epoch's file is synced with the first batch, alone.
+      world.append(id);
+      await world.settle();
+      for (const isNewestFirst of [false, true]) {
+        await world.overlapSyncs(id);
+        world.disk.isNewestFirst = isNewestFirst;
+        world.disk.heldSyncs = null;
+        await world.settle();
+      }
+      world.disk.isNewestFirst = false;
+    }),
+  },
+  {
     name: "short-roll",
     kind: "short",
     setup: setupOf({}),
