@@ -45,17 +45,24 @@ export async function heldMemory(): Promise<HeldMemory> {
   const [kindAt, nameAt, sizeAt] = ["type", "name", "self_size"].map((name) =>
     fields.indexOf(name),
   );
-  const bytesByKind = new Map<string, number>();
+  const bytesByNumber = new Map<number, number>();
   let totalBytes = 0;
   for (let row = 0; row < nodes.length; row += fields.length) {
-    const kind = kinds[0][nodes[row + kindAt!]!]!;
-    if (kind === "code") continue;
-    const name = NAMED.has(kind) ? `${kind} ${strings[nodes[row + nameAt!]!]!}` : kind;
+    const kind = nodes[row + kindAt!]!;
+    if (kinds[0][kind] === "code") continue;
+    const number = kind * strings.length + (NAMED.has(kinds[0][kind]!) ? nodes[row + nameAt!]! : 0);
     const bytes = nodes[row + sizeAt!]!;
     totalBytes += bytes;
-    bytesByKind.set(name, (bytesByKind.get(name) ?? 0) + bytes);
+    bytesByNumber.set(number, (bytesByNumber.get(number) ?? 0) + bytes);
   }
-  return { totalBytes, bytesByKind };
+  const nameOf = (number: number): string => {
+    const kind = kinds[0][Math.floor(number / strings.length)]!;
+    return NAMED.has(kind) ? `${kind} ${strings[number % strings.length]!}` : kind;
+  };
+  return {
+    totalBytes,
+    bytesByKind: new Map([...bytesByNumber].map(([number, bytes]) => [nameOf(number), bytes])),
+  };
 }
 
 /** Null, or what grew most, where the second holds more than a tenth more than the first. */
