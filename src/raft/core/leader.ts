@@ -6,6 +6,8 @@ import { isSameReplica, type ReplicaKey, replicaText } from "./voters.ts";
 
 /** More replicas than any cluster has: beyond it, observers are not remembered. */
 const MAX_REPLICAS = 1_000;
+/** An observer that has not fetched for so long is forgotten; Kafka's time. */
+const OBSERVER_SESSION_MS = 300_000;
 
 /** A leader without a majority's fetches for so long resigns (K15); Kafka's factor. */
 const CHECK_QUORUM_FACTOR = 1.5;
@@ -170,6 +172,13 @@ function announce(state: RaftState, role: Leader): void {
   }
 }
 
+function forgetObservers(state: RaftState, role: Leader): void {
+  for (const [name, { key, fetchedAtMs }] of role.replicas) {
+    if (state.nowMs - fetchedAtMs < OBSERVER_SESSION_MS || state.voters.has(key)) continue;
+    role.replicas.delete(name);
+  }
+}
+
 /** When the majority's silence, or its own disk's, will have lasted too long. */
 function giveUpAtMs(state: RaftState, role: Leader): number {
   const { self, timing, voters } = state;
@@ -196,7 +205,10 @@ export function onLeaderTick(state: RaftState, role: Leader): void {
     resign(state, role);
     return;
   }
-  if (state.nowMs >= role.announceAtMs) announce(state, role);
+  if (state.nowMs >= role.announceAtMs) {
+    announce(state, role);
+    forgetObservers(state, role);
+  }
   for (const progress of role.replicas.values()) {
     if (progress.parked === null || state.nowMs < progress.parked.untilMs) continue;
     const { request } = progress.parked;

@@ -56,8 +56,11 @@ export class RaftState {
   #highWatermark = 0;
   #durable: QuorumState;
   #persisting: QuorumState | null = null;
-  /** What must not be said before the epoch and the vote are durable (K6, K7). */
-  readonly #held: Effect[] = [];
+  /**
+   * What must not be said before the epoch and the vote are durable (K6, K7): the last of each kind to
+   * each node, so that nothing piles up while the disk stalls.
+   */
+  readonly #held = new Map<string, Effect>();
   #effects: Effect[] = [];
   #told: { readonly leaderId: number | null; readonly leaderEpoch: number } | null = null;
 
@@ -151,7 +154,7 @@ export class RaftState {
   send(to: number, message: Message): void {
     const effect: Effect = { kind: "send", to, message };
     if (this.isDurable) this.do(effect);
-    else this.#held.push(effect);
+    else this.#held.set(`${to} ${message.kind}`, effect);
   }
 
   sendToOtherVoters(messageTo: (voter: ReplicaKey) => Message): void {
@@ -164,7 +167,9 @@ export class RaftState {
     this.#durable = this.#persisting;
     this.#persisting = null;
     // What was promised in an epoch that has gone by meanwhile stays promised: no vote is given twice.
-    if (this.isDurable) this.#effects.push(...this.#held.splice(0));
+    if (!this.isDurable) return;
+    for (const effect of this.#held.values()) this.do(effect);
+    this.#held.clear();
   }
 
   randomBelow(boundMs: number): number {

@@ -42,6 +42,7 @@ export class ModelCluster {
   readonly voters: VoterSet;
   readonly checks: Checks;
   readonly counts = { truncations: 0, elections: 0, resignations: 0, deliveries: 0 };
+  areFaultsOver = false;
   /** From 0 to 1000. */
   lossPerMille = 0;
   doublePerMille = 0;

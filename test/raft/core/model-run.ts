@@ -57,6 +57,7 @@ function run(cluster: ModelCluster, { seed, voterCount, faultsMs }: RunOptions):
     injectFault(cluster, chance);
     faultAtMs = queue.nowMs + randomBelow(chance, 2_500);
   }
+  cluster.areFaultsOver = true;
   cluster.heal();
   cluster.lossPerMille = cluster.doublePerMille = cluster.latePerMille = 0;
   for (const replica of cluster.replicas) {
@@ -137,6 +138,13 @@ const FAULTS: readonly Fault[] = [
       }
     }
   },
+  // A leader goes on talking that hears nobody, and the next one is gone as soon as it leads.
+  (cluster) => {
+    const leader = leaderOf(cluster);
+    if (leader === null) return;
+    for (const { key } of cluster.replicas) cluster.cut(key, leader.key);
+    killNextLeader(cluster, leader.process?.node.epoch ?? 0, 4_000);
+  },
   heal,
   heal,
   heal,
@@ -154,6 +162,13 @@ const FAULTS: readonly Fault[] = [
 
 function injectFault(cluster: ModelCluster, chance: Random): void {
   must(FAULTS[randomBelow(chance, FAULTS.length)], "a fault")(cluster, chance);
+}
+
+function killNextLeader(cluster: ModelCluster, epoch: number, forMs: number): void {
+  if (forMs <= 0 || cluster.areFaultsOver) return;
+  const leader = leaderOf(cluster);
+  if (leader !== null && (leader.process?.node.epoch ?? 0) > epoch) cluster.kill(leader);
+  else cluster.queue.after(20, () => killNextLeader(cluster, epoch, forMs - 20));
 }
 
 function startAll(cluster: ModelCluster): void {
