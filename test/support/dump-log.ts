@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { runKafkaTool, type ToolResult } from "./java.ts";
+import { runKafkaTool } from "./java.ts";
+import type { ProgramResult } from "./programs.ts";
 
 export interface DumpReport {
   readonly files: number;
@@ -94,7 +95,7 @@ async function insane(indexes: readonly string[]): Promise<string[]> {
   ];
 }
 
-function run(options: readonly string[], files: readonly string[]): Promise<ToolResult> {
+function run(options: readonly string[], files: readonly string[]): Promise<ProgramResult> {
   return runKafkaTool("org.apache.kafka.tools.DumpLogSegments", [
     ...options,
     "--files",
@@ -103,7 +104,7 @@ function run(options: readonly string[], files: readonly string[]): Promise<Tool
 }
 
 /** What the tool says on its other output: mismatches of indexes, offsets that do not follow. */
-function failures({ exitCode, stderr }: ToolResult, isCompacted: boolean): string[] {
+function failures({ exitCode, stderr }: ProgramResult, isCompacted: boolean): string[] {
   const complaints = (isCompacted ? stderr.replace(EMPTIED, "") : stderr)
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("Non-consecutive offsets in "))

@@ -2,7 +2,8 @@ import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { ownProcess } from "./child-processes.ts";
-import { kafkaTool, runKafkaTool, spawnKafkaTool, type ToolResult } from "./java.ts";
+import { kafkaTool, runKafkaTool, spawnKafkaTool } from "./java.ts";
+import type { ProgramResult } from "./programs.ts";
 
 /** Kafka's scripts, each a name for one of its classes; the jars come without the scripts. */
 const CLASSES = {
@@ -39,7 +40,7 @@ export class KafkaTools {
   }
 
   /** The same for one that may fail. Several of Kafka's tools exit with 0 all the same. */
-  async result(tool: ToolName, args: readonly string[], input?: string): Promise<ToolResult> {
+  async result(tool: ToolName, args: readonly string[], input?: string): Promise<ProgramResult> {
     return runKafkaTool(CLASSES[tool], this.#connected(args), input);
   }
 

@@ -1,13 +1,10 @@
-import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { PEERS_FOLDER } from "../../support/python.ts";
+import { KAFKA_LIBRARIES } from "../../support/java.ts";
+import { outputOf } from "../../support/programs.ts";
 
-const run = promisify(execFile);
 const SOURCES = fileURLToPath(new URL("java", import.meta.url));
-const LIBRARIES = join(PEERS_FOLDER, "kafka", `libs-${process.env["KV"] ?? "4.3.1"}`, "*");
 
 /** Case to answer, as AdminProbe.java prints them; `uncalled` are the methods that no case calls. */
 export interface Answers {
@@ -18,7 +15,7 @@ export interface Answers {
 /** Compiles the probe into the folder. */
 export async function compileProbe(folder: string): Promise<void> {
   const sources = readdirSync(SOURCES).map((name) => join(SOURCES, name));
-  await run("javac", ["-cp", LIBRARIES, "-d", folder, ...sources]);
+  await outputOf("javac", ["-cp", KAFKA_LIBRARIES, "-d", folder, ...sources]);
 }
 
 /** Runs the compiled probe against a broker with two log directories. */
@@ -27,20 +24,11 @@ export async function runProbe(
   bootstrap: string,
   logDirectories: readonly string[],
 ): Promise<Answers> {
-  const { stdout } = await run(
-    "java",
-    [
-      "-Xmx256m",
-      "-XX:TieredStopAtLevel=1",
-      "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
-      "-cp",
-      `${folder}:${LIBRARIES}`,
-      "AdminProbe",
-      bootstrap,
-      ...logDirectories,
-    ],
-    { maxBuffer: 64 * 1024 * 1024 },
-  );
+  const stdout = await outputOf("java", [
+    ...["-Xmx256m", "-XX:TieredStopAtLevel=1"],
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+    ...["-cp", `${folder}:${KAFKA_LIBRARIES}`, "AdminProbe", bootstrap, ...logDirectories],
+  ]);
   const cases = new Map<string, string>();
   const uncalled: string[] = [];
   for (const line of stdout.trimEnd().split("\n")) {

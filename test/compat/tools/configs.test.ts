@@ -1,8 +1,8 @@
-import type { Admin, Kafka } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { KafkaTools } from "../../support/kafka-tools.ts";
-import { kafkaClient, readTopic } from "../../support/kafkajs-log.ts";
+import { readTopic } from "../../support/kafkajs-log.ts";
 import { sharedBroker } from "../../support/shared-broker.ts";
+import { sharedClient } from "../../support/shared-client.ts";
 import { until } from "../../support/until.ts";
 
 const HOUR_MS = 3_600_000;
@@ -23,24 +23,15 @@ describe("kafka-configs", () => {
     "log.initial.task.delay.ms": 0,
     "log.retention.check.interval.ms": 100,
   });
+  const client = sharedClient(broker);
   const tools = new KafkaTools(broker);
   const configs = (...args: string[]) => tools.run("kafka-configs", args);
   const settings = async (...entity: string[]) =>
     describedSettings(await configs("--describe", ...entity));
-  let kafka: Kafka;
-  let admin: Admin;
-
-  beforeAll(async () => {
-    kafka = kafkaClient(broker.bootstrap);
-    admin = kafka.admin();
-    await admin.connect();
-  });
-
-  afterAll(() => admin.disconnect());
 
   /** Sends one record by itself; what kafkajs calls the error, or "taken". */
   const send = async (topic: string, value: string, timestampMs = Date.now()) => {
-    const producer = kafka.producer({ idempotent: true });
+    const producer = client.kafka.producer({ idempotent: true });
     await producer.connect();
     try {
       await producer.send({ topic, messages: [{ value, timestamp: String(timestampMs) }] });
@@ -67,8 +58,8 @@ describe("kafka-configs", () => {
     await configs("--alter", ...logger, "--add-config", "root=DEBUG");
     expect([...(await settings(...logger))]).toEqual([["root", "DEBUG ()"]]);
     // This broker's first group, and the first test: the coordinators are loaded for it.
-    await admin.createTopics({ topics: [{ topic: "logged", numPartitions: 1 }] });
-    await admin.setOffsets({
+    await client.admin.createTopics({ topics: [{ topic: "logged", numPartitions: 1 }] });
+    await client.admin.setOffsets({
       groupId: "g",
       topic: "logged",
       partitions: [{ partition: 0, offset: "1" }],
@@ -78,7 +69,7 @@ describe("kafka-configs", () => {
 
   test("a topic's max.message.bytes refuses what is larger until it is taken back", async () => {
     const entity = ["--entity-type", "topics", "--entity-name", "limited"];
-    await admin.createTopics({ topics: [{ topic: "limited", numPartitions: 1 }] });
+    await client.admin.createTopics({ topics: [{ topic: "limited", numPartitions: 1 }] });
     const output = await configs("--alter", ...entity, "--add-config", "max.message.bytes=2000");
     expect(output).toContain("Completed updating config for topic limited.");
 
@@ -98,18 +89,21 @@ describe("kafka-configs", () => {
     ]);
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toContain("RecordTooLargeException");
-    expect((await readTopic(kafka, "limited")).map(({ value }) => value)).toEqual(["small"]);
+    expect((await readTopic(client.kafka, "limited")).map(({ value }) => value)).toEqual(["small"]);
 
     await configs("--alter", ...entity, "--delete-config", "max.message.bytes");
     const [unlimited, taken] = await Promise.all([settings(...entity), produce(large)]);
     expect([...unlimited]).toEqual([]);
     expect(taken).toMatchObject({ exitCode: 0, stderr: "" });
-    expect((await readTopic(kafka, "limited")).map(({ value }) => value)).toEqual(["small", large]);
+    expect((await readTopic(client.kafka, "limited")).map(({ value }) => value)).toEqual([
+      "small",
+      large,
+    ]);
   });
 
   test("what a topic does not have, or not in this form, is refused and changes nothing", async () => {
     const entity = ["--entity-type", "topics", "--entity-name", "strict"];
-    await admin.createTopics({ topics: [{ topic: "strict", numPartitions: 1 }] });
+    await client.admin.createTopics({ topics: [{ topic: "strict", numPartitions: 1 }] });
     const alter = (...change: string[]) =>
       tools.result("kafka-configs", ["--alter", ...entity, ...change]);
     const [unknown, malformed] = await Promise.all([
@@ -124,7 +118,7 @@ describe("kafka-configs", () => {
 
   test("a topic's retention.ms takes away what is older, and nothing of another topic", async () => {
     const topics = ["aged", "kept"].map((topic) => ({ topic, numPartitions: 1 }));
-    await admin.createTopics({ topics });
+    await client.admin.createTopics({ topics });
     for (const { topic } of topics) {
       for (let n = 0; n < 3; n += 1) {
         expect(await send(topic, `old ${n}`, Date.now() - 2 * HOUR_MS)).toBe("taken");
@@ -135,7 +129,7 @@ describe("kafka-configs", () => {
       ...["--add-config", `retention.ms=${HOUR_MS}`],
     );
     await until(
-      async () => (await admin.fetchTopicOffsets("aged")).every(({ low }) => low === "3"),
+      async () => (await client.admin.fetchTopicOffsets("aged")).every(({ low }) => low === "3"),
       "retention has taken the old records away",
     );
     const earliest = await tools.run("kafka-get-offsets", [
@@ -143,13 +137,13 @@ describe("kafka-configs", () => {
     ]);
     expect(earliest.trimEnd().split("\n")).toEqual(["aged:0:3", "kept:0:0"]);
     expect(await send("aged", "young")).toBe("taken");
-    expect((await readTopic(kafka, "aged")).map(({ value }) => value)).toEqual(["young"]);
+    expect((await readTopic(client.kafka, "aged")).map(({ value }) => value)).toEqual(["young"]);
   });
 
   test("a broker's own setting goes before all brokers' default, and both hold at once", async () => {
     const all = ["--entity-type", "brokers", "--entity-default"];
     const one = ["--entity-type", "brokers", "--entity-name", "1"];
-    await admin.createTopics({ topics: [{ topic: "inheriting", numPartitions: 1 }] });
+    await client.admin.createTopics({ topics: [{ topic: "inheriting", numPartitions: 1 }] });
     const sizes = async () => [
       await send("inheriting", "x".repeat(3000)),
       await send("inheriting", "x".repeat(6000)),

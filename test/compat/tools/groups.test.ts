@@ -1,8 +1,7 @@
-import type { Admin, Kafka } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { KafkaTools, tableRows, type VerifiableTool } from "../../support/kafka-tools.ts";
-import { kafkaClient } from "../../support/kafkajs-log.ts";
 import { sharedBroker } from "../../support/shared-broker.ts";
+import { sharedClient } from "../../support/shared-client.ts";
 import { until } from "../../support/until.ts";
 
 const TOPIC = "orders";
@@ -12,20 +11,18 @@ const LATE_MS = Date.UTC(2021, 0, 1);
 
 describe("kafka-consumer-groups and kafka-groups", () => {
   const broker = sharedBroker({ "offsets.topic.num.partitions": 3 });
+  const client = sharedClient(broker);
   const tools = new KafkaTools(broker);
   const groups = (...args: string[]) => tools.run("kafka-consumer-groups", args);
   const ofTopic = ["--topic", TOPIC];
-  let kafka: Kafka;
-  let admin: Admin;
 
   /** In each partition: 0 to 3 early, 4 to 9 late. */
   beforeAll(async () => {
-    kafka = kafkaClient(broker.bootstrap);
-    admin = kafka.admin();
-    await admin.connect();
     const configEntries = [{ name: "retention.ms", value: "-1" }];
-    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2, configEntries }] });
-    const producer = kafka.producer({ idempotent: true });
+    await client.admin.createTopics({
+      topics: [{ topic: TOPIC, numPartitions: 2, configEntries }],
+    });
+    const producer = client.kafka.producer({ idempotent: true });
     await producer.connect();
     const messages = PARTITIONS.flatMap((partition) =>
       Array.from({ length: 10 }, (_, n) => ({
@@ -37,17 +34,15 @@ describe("kafka-consumer-groups and kafka-groups", () => {
     await producer.disconnect();
   });
 
-  afterAll(() => admin.disconnect());
-
   /** As kafkajs sees it; -1: none. */
   const committed = async (groupId: string) => {
-    const [found] = await admin.fetchOffsets({ groupId, topics: [TOPIC] });
+    const [found] = await client.admin.fetchOffsets({ groupId, topics: [TOPIC] });
     const offsets = found!.partitions.map(({ partition, offset }) => [partition, Number(offset)]);
     return PARTITIONS.map((partition) => new Map(offsets as [number, number][]).get(partition));
   };
 
   const commit = (groupId: string, offsets: readonly number[]) =>
-    admin.setOffsets({
+    client.admin.setOffsets({
       ...{ groupId, topic: TOPIC },
       partitions: offsets.map((offset, partition) => ({ partition, offset: String(offset) })),
     });

@@ -1,10 +1,9 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Admin, Kafka } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { KafkaTools, tableRows } from "../../support/kafka-tools.ts";
-import { kafkaClient } from "../../support/kafkajs-log.ts";
 import { sharedBroker } from "../../support/shared-broker.ts";
+import { sharedClient } from "../../support/shared-client.ts";
 
 /** What the clients of 4.3 know, and docs/differences.md names as not built yet. */
 const NOT_BUILT_YET =
@@ -28,24 +27,15 @@ interface LogDirectories {
 
 describe("Kafka's tools for logs and the node", () => {
   const broker = sharedBroker();
+  const client = sharedClient(broker);
   const tools = new KafkaTools(broker);
-  let kafka: Kafka;
-  let admin: Admin;
-
-  beforeAll(async () => {
-    kafka = kafkaClient(broker.bootstrap);
-    admin = kafka.admin();
-    await admin.connect();
-  });
-
-  afterAll(() => admin.disconnect());
 
   /** A topic with a record for each of the timestamps, in each of its partitions. */
   const fill = async (topic: string, timestampsMs: readonly (readonly number[])[]) => {
     const configEntries = [{ name: "retention.ms", value: "-1" }];
     const numPartitions = timestampsMs.length;
-    await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }] });
-    const producer = kafka.producer({ idempotent: true });
+    await client.admin.createTopics({ topics: [{ topic, numPartitions, configEntries }] });
+    const producer = client.kafka.producer({ idempotent: true });
     await producer.connect();
     const messages = timestampsMs.flatMap((times, partition) =>
       times.map((timestamp, n) => ({
