@@ -20,8 +20,11 @@ const MAX_OPERATIONS = 8;
 const MAX_SYNCS = 4;
 /** The kernel refuses a longer vector (IOV_MAX). */
 const MAX_VECTORS = 1024;
-/** Appends up to this size may be written synchronously: 5 µs against 41 for 16 KiB. */
-const SMALL_WRITE_BYTES = 128 * 1024;
+/**
+ * Writes up to this size may be made synchronously: 5 µs against 41 for 16 KiB, and for 1 MiB two
+ * thirds of the processor time. The event loop waits for 2 MiB less than a millisecond.
+ */
+const SYNCHRONOUS_WRITE_BYTES = 2 * 1024 * 1024;
 /**
  * A synchronous write that takes longer has met writeback, and blocks the event loop. (A busy
  * processor makes up to 10 ms of it, and then the thread pool would be no faster.)
@@ -325,7 +328,7 @@ class NodeFile implements DiskFile {
     if (this.#lanes.asyncUntilMs > this.#clock.nowMs()) return false;
     let bytes = 0;
     for (const buffer of buffers) bytes += buffer.length;
-    return bytes <= SMALL_WRITE_BYTES;
+    return bytes <= SYNCHRONOUS_WRITE_BYTES;
   }
 
   #writeNow(buffers: readonly Uint8Array[], position: number): number {
