@@ -1,4 +1,4 @@
-import { assert } from "./assert.ts";
+import { assert, must } from "./assert.ts";
 
 /** Below this a buffer of its own is as cheap. */
 export const MIN_POOLED_BYTES = 8 * 1024;
@@ -16,6 +16,9 @@ export class BufferPool {
   readonly #maxFreeBytes: number;
   readonly #free: Buffer[][] = Array.from({ length: CLASS_COUNT }, () => []);
   #freeBytes = 0;
+  /** When, counted in takes, a buffer of each class was last asked for. */
+  readonly #lastTaken: number[] = Array.from({ length: CLASS_COUNT }, () => 0);
+  #takeCount = 0;
   /** What is out, so that nothing comes back twice, and nothing that was not ours. */
   readonly #lent = new WeakSet<ArrayBufferLike>();
 
@@ -32,6 +35,8 @@ export class BufferPool {
   take(byteCount: number): Buffer {
     const index = classFor(byteCount);
     if (byteCount < MIN_POOLED_BYTES || index >= CLASS_COUNT) return Buffer.allocUnsafe(byteCount);
+    this.#takeCount += 1;
+    this.#lastTaken[index] = this.#takeCount;
     let whole = this.#free[index]?.pop();
     if (whole === undefined) whole = Buffer.allocUnsafeSlow(classBytes(index));
     else this.#freeBytes -= whole.length;
@@ -46,9 +51,24 @@ export class BufferPool {
     if (index >= CLASS_COUNT) return;
     assert(this.#lent.delete(buffer.buffer), "a buffer comes back once, to the pool it is from");
     const whole = Buffer.from(buffer.buffer);
-    if (this.#freeBytes + whole.length > this.#maxFreeBytes) return;
-    this.#freeBytes += whole.length;
     this.#free[index]?.push(whole);
+    this.#freeBytes += whole.length;
+    while (this.#freeBytes > this.#maxFreeBytes) this.#forgetOne();
+  }
+
+  /** Of the class that was not asked for the longest: what clients send now may be of another size. */
+  #forgetOne(): void {
+    let oldest = -1;
+    for (const [index, { length }] of this.#free.entries()) {
+      if (length === 0) continue;
+      if (oldest === -1 || this.#takenAt(index) < this.#takenAt(oldest)) oldest = index;
+    }
+    const forgotten = must(this.#free[oldest]?.pop(), "bytes that are free are in some buffer");
+    this.#freeBytes -= forgotten.length;
+  }
+
+  #takenAt(index: number): number {
+    return this.#lastTaken[index] ?? 0;
   }
 }
 

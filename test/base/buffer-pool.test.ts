@@ -33,6 +33,17 @@ describe("a pool of buffers", () => {
     expect(pool.freeBytes).toBe(2 * 20_480);
   });
 
+  test("makes room for what is asked for now, where other sizes fill it", () => {
+    const pool = new BufferPool({ maxFreeBytes: 2 * 1024 * 1024 });
+    for (const buffer of Array.from({ length: 100 }, () => pool.take(16_384))) pool.release(buffer);
+    const large = pool.take(1_000_000);
+    pool.release(large);
+    expect(pool.freeBytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+    expect(pool.take(1_000_000).buffer).toBe(large.buffer);
+    // Not all that is small went with it.
+    expect(pool.freeBytes).toBeGreaterThan(900_000);
+  });
+
   test("refuses what is back already, or is another's", () => {
     const pool = new BufferPool({ maxFreeBytes: 1024 * 1024 });
     const buffer = pool.take(16_384);
