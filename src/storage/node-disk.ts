@@ -1,6 +1,5 @@
 import fs from "node:fs";
 import { dirname, resolve } from "node:path";
-import { assert } from "../base/assert.ts";
 import { type Clock, SystemClock } from "../base/clock.ts";
 import {
   type Disk,
@@ -13,16 +12,14 @@ import {
 } from "../base/disk.ts";
 import { type Random, SystemRandom } from "../base/random.ts";
 import { type LockFiles, takeDirectoryLock } from "./directory-lock.ts";
+import { type Callback, codeOf, Lanes, perform, translated } from "./disk-lanes.ts";
 import { SyncDescriptors } from "./sync-descriptors.ts";
 
-/** Operations and, of them, syncs that may be in flight per log directory (design.md, section 8). */
-const MAX_OPERATIONS = 8;
-const MAX_SYNCS = 4;
 /** The kernel refuses a longer vector (IOV_MAX). */
 const MAX_VECTORS = 1024;
 /**
- * Writes up to this size may be made synchronously: 5 µs against 41 for 16 KiB, and for 1 MiB two
- * thirds of the processor time. The event loop waits for 2 MiB less than a millisecond.
+ * So much may be written synchronously before the event loop goes on: 5 µs against 41 for 16 KiB, and for
+ * 1 MiB two thirds of the processor time. The loop waits for 2 MiB about a millisecond.
  */
 const SYNCHRONOUS_WRITE_BYTES = 2 * 1024 * 1024;
 /**
@@ -32,8 +29,6 @@ const SYNCHRONOUS_WRITE_BYTES = 2 * 1024 * 1024;
 const SLOW_WRITE_MS = 10;
 /** After one, all writes of that directory go through the thread pool for so long. */
 const SLOW_PAUSE_MS = 500;
-
-type Callback<T> = (error: NodeJS.ErrnoException | null, result: T) => void;
 
 export interface NodeDiskDependencies {
   /** Times synchronous writes. */
@@ -178,49 +173,6 @@ export class NodeDisk implements Disk {
   }
 }
 
-/** What waits its turn in one directory: first come, first served, so nobody starves. */
-class Lane {
-  readonly #limit: number;
-  readonly #waiting: (() => void)[] = [];
-  #inFlight = 0;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  enter(start: () => void): void {
-    if (this.#inFlight >= this.#limit) {
-      this.#waiting.push(start);
-      return;
-    }
-    this.#inFlight += 1;
-    start();
-  }
-
-  leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#inFlight -= 1;
-    else next();
-  }
-}
-
-class Lanes {
-  readonly operations = new Lane(MAX_OPERATIONS);
-  readonly syncs = new Lane(MAX_SYNCS);
-  /** Before this time a synchronous write would risk to block the event loop. */
-  asyncUntilMs = 0;
-
-  async sync(
-    operation: string,
-    path: string,
-    start: (done: (error: NodeJS.ErrnoException | null) => void) => void,
-  ): Promise<void> {
-    await perform<undefined>(this.syncs, operation, path, (done) =>
-      start((error) => done(error, undefined)),
-    );
-  }
-}
-
 class NodeFile implements DiskFile {
   readonly path: string;
   readonly #clock: Clock;
@@ -260,17 +212,34 @@ class NodeFile implements DiskFile {
   }
 
   async writev(buffers: readonly Uint8Array[], position: number): Promise<void> {
-    let rest = buffers.filter((buffer) => buffer.length > 0);
-    let at = position;
-    while (rest.length > 0) {
-      const part = rest.length > MAX_VECTORS ? rest.slice(0, MAX_VECTORS) : rest;
-      const writtenBytes = this.#maySynchronously(part)
-        ? this.#writeNow(part, at)
-        : await this.#run<number>("write", (done) => fs.writev(this.#descriptor, part, at, done));
-      // A short write is no error: it is continued, and the reason for it, if it lasts, comes then.
-      rest = withoutFirst(rest, writtenBytes);
-      at += writtenBytes;
+    this.#enter("write");
+    try {
+      let rest = buffers.filter((buffer) => buffer.length > 0);
+      let at = position;
+      while (rest.length > 0) {
+        const writtenBytes = await this.#writeFirst(rest, at);
+        // A short write is no error: it is continued, and the reason for it, if it lasts, comes then.
+        rest = withoutFirst(rest, writtenBytes);
+        at += writtenBytes;
+      }
+    } finally {
+      this.#leave();
     }
+  }
+
+  /** Writes some of the buffers, the first ones; returns how many bytes. */
+  async #writeFirst(buffers: readonly Uint8Array[], position: number): Promise<number> {
+    const slice = firstOf(buffers, SYNCHRONOUS_WRITE_BYTES);
+    if (slice.length > 0 && this.#maySynchronously()) {
+      const writtenBytes = this.#writeNow(slice, position);
+      // What has gathered meanwhile is read in between; the thread pool would let more gather still.
+      if (slice.length < buffers.length) await afterPoll(this.#clock);
+      return writtenBytes;
+    }
+    const all = buffers.slice(0, MAX_VECTORS);
+    return await perform<number>(this.#lanes.operations, "write", this.path, (done) =>
+      fs.writev(this.#descriptor, all, position, done),
+    );
   }
 
   async datasync(): Promise<void> {
@@ -324,15 +293,11 @@ class NodeFile implements DiskFile {
     }
   }
 
-  #maySynchronously(buffers: readonly Uint8Array[]): boolean {
-    if (this.#lanes.asyncUntilMs > this.#clock.nowMs()) return false;
-    let bytes = 0;
-    for (const buffer of buffers) bytes += buffer.length;
-    return bytes <= SYNCHRONOUS_WRITE_BYTES;
+  #maySynchronously(): boolean {
+    return this.#lanes.asyncUntilMs <= this.#clock.nowMs();
   }
 
   #writeNow(buffers: readonly Uint8Array[], position: number): number {
-    assert(!this.#isClosed, "a file is open while it is used");
     const startMs = this.#clock.nowMs();
     try {
       return fs.writevSync(this.#descriptor, buffers, position);
@@ -365,35 +330,6 @@ class NodeFile implements DiskFile {
   }
 }
 
-/** Runs one call of the operating system in its lane; an interrupted one is started again. */
-function perform<T>(
-  lane: Lane,
-  operation: string,
-  path: string,
-  start: (done: Callback<T>) => void,
-): Promise<T> {
-  return new Promise((settle, reject) => {
-    const attempt = (): void => {
-      try {
-        start((error, result) => {
-          if (error?.code === "EINTR") {
-            attempt();
-            return;
-          }
-          lane.leave();
-          if (error) reject(translated(error, operation, path));
-          else settle(result);
-        });
-      } catch (error) {
-        // Refused arguments (a zero byte in a path) are thrown, not called back.
-        lane.leave();
-        reject(translated(error, operation, path));
-      }
-    };
-    lane.enter(attempt);
-  });
-}
-
 async function closeDescriptor(lanes: Lanes, path: string, descriptor: number): Promise<void> {
   await new Promise<void>((settle, reject) => {
     lanes.operations.enter(() =>
@@ -404,6 +340,22 @@ async function closeDescriptor(lanes: Lanes, path: string, descriptor: number): 
         else settle();
       }),
     );
+  });
+}
+
+/** The first buffers that have no more than so many bytes together; perhaps none. */
+function firstOf(buffers: readonly Uint8Array[], maxBytes: number): readonly Uint8Array[] {
+  let bytes = 0;
+  const count = buffers.findIndex((buffer, index) => {
+    bytes += buffer.length;
+    return index === MAX_VECTORS || bytes > maxBytes;
+  });
+  return count === -1 ? buffers : buffers.slice(0, count);
+}
+
+function afterPoll(clock: Clock): Promise<void> {
+  return new Promise((settle) => {
+    clock.afterPoll(settle);
   });
 }
 
@@ -419,17 +371,6 @@ function withoutFirst(buffers: readonly Uint8Array[], bytes: number): Uint8Array
   const first = left[0];
   if (rest > 0 && first !== undefined) left[0] = first.subarray(rest);
   return left;
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") {
-    return error.code;
-  }
-  return "EIO";
-}
-
-function translated(error: unknown, operation: string, path: string): DiskError {
-  return new DiskError(codeOf(error), path, operation, { cause: error });
 }
 
 /** The calls that the lock's protocol is made of; each is atomic in the file system. */

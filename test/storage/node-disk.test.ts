@@ -105,6 +105,24 @@ describe("NodeDisk", () => {
     await file.close();
   });
 
+  test("a write of many megabytes leaves the event loop turns, and close waits for all of it", async () => {
+    const disk = new NodeDisk();
+    const file = await disk.open(join(directory, "f"), { create: true });
+    const megabyte = 1024 * 1024;
+    const buffers = [1, 1, 1, 5, 1, 1].map((size, i) => Buffer.alloc(size * megabyte, i + 1));
+    const order: string[] = [];
+    setImmediate(() => order.push("a turn"));
+    const write = file.writev(buffers, 0).then(() => order.push("written"));
+    const closed = file.close().then(() => order.push("closed"));
+    await Promise.all([write, closed]);
+    expect(order).toEqual(["a turn", "written", "closed"]);
+    const again = await disk.open(join(directory, "f"));
+    const target = Buffer.alloc(11 * megabyte);
+    expect(await again.read(target, 0)).toBe(10 * megabyte);
+    expect(target.subarray(0, 10 * megabyte).equals(Buffer.concat(buffers))).toBe(true);
+    await again.close();
+  });
+
   test("refusals carry the operating system's code and the path", async () => {
     const disk = new NodeDisk();
     const missing = join(directory, "missing");
