@@ -121,6 +121,38 @@ import {
   describeTopicPartitionsRequest,
   describeTopicPartitionsResponse,
 } from "./messages/75-describe-topic-partitions.ts";
+import { alterPartitionRequest, alterPartitionResponse } from "./messages/56-alter-partition.ts";
+import { envelopeRequest, envelopeResponse } from "./messages/58-envelope.ts";
+import {
+  brokerRegistrationRequest,
+  brokerRegistrationResponse,
+} from "./messages/62-broker-registration.ts";
+import { brokerHeartbeatRequest, brokerHeartbeatResponse } from "./messages/63-broker-heartbeat.ts";
+import {
+  unregisterBrokerRequest,
+  unregisterBrokerResponse,
+} from "./messages/64-unregister-broker.ts";
+import {
+  allocateProducerIdsRequest,
+  allocateProducerIdsResponse,
+} from "./messages/67-allocate-producer-ids.ts";
+import {
+  controllerRegistrationRequest,
+  controllerRegistrationResponse,
+} from "./messages/70-controller-registration.ts";
+import {
+  assignReplicasToDirsRequest,
+  assignReplicasToDirsResponse,
+} from "./messages/73-assign-replicas-to-dirs.ts";
+import { addRaftVoterRequest, addRaftVoterResponse } from "./messages/80-add-raft-voter.ts";
+import {
+  removeRaftVoterRequest,
+  removeRaftVoterResponse,
+} from "./messages/81-remove-raft-voter.ts";
+import {
+  updateRaftVoterRequest,
+  updateRaftVoterResponse,
+} from "./messages/82-update-raft-voter.ts";
 import { must } from "../base/assert.ts";
 import { includesVersion, type Message, parseVersions } from "./schema.ts";
 
@@ -204,6 +236,21 @@ export const APIS = {
   consumerGroupDescribe: api(consumerGroupDescribeRequest, consumerGroupDescribeResponse),
   listConfigResources: api(listConfigResourcesRequest, listConfigResourcesResponse),
   describeTopicPartitions: api(describeTopicPartitionsRequest, describeTopicPartitionsResponse),
+  unregisterBroker: api(unregisterBrokerRequest, unregisterBrokerResponse),
+  addRaftVoter: api(addRaftVoterRequest, addRaftVoterResponse),
+  removeRaftVoter: api(removeRaftVoterRequest, removeRaftVoterResponse),
+} as const;
+
+/** What only nodes ask of the active controller: never served to clients, so `apiByKey` has none of it. */
+export const CONTROLLER_APIS = {
+  alterPartition: api(alterPartitionRequest, alterPartitionResponse),
+  envelope: api(envelopeRequest, envelopeResponse),
+  brokerRegistration: api(brokerRegistrationRequest, brokerRegistrationResponse),
+  brokerHeartbeat: api(brokerHeartbeatRequest, brokerHeartbeatResponse),
+  allocateProducerIds: api(allocateProducerIdsRequest, allocateProducerIdsResponse),
+  controllerRegistration: api(controllerRegistrationRequest, controllerRegistrationResponse),
+  assignReplicasToDirs: api(assignReplicasToDirsRequest, assignReplicasToDirsResponse),
+  updateRaftVoter: api(updateRaftVoterRequest, updateRaftVoterResponse),
 } as const;
 
 const byKey = new Map<number, Api>(Object.values(APIS).map((known) => [known.key, known]));

@@ -1,6 +1,6 @@
 import fc, { type Arbitrary } from "fast-check";
 import { uuidFromBytes } from "../../src/base/ids.ts";
-import { apiByKey, APIS } from "../../src/protocol/apis.ts";
+import { apiByKey, APIS, CONTROLLER_APIS } from "../../src/protocol/apis.ts";
 import { METADATA_RECORDS } from "../../src/protocol/metadata-records.ts";
 import { defaultOf, type StructPlan, type TypePlan } from "../../src/protocol/plan.ts";
 import { UNKNOWN_TAGS } from "../../src/protocol/reader.ts";
@@ -14,6 +14,7 @@ export function everyMessage(): { readonly message: Message; readonly version: n
       const api = apiByKey(key)!;
       return [api.request, api.response];
     }),
+    ...Object.values(CONTROLLER_APIS).flatMap(({ request, response }) => [request, response]),
     ...INTERNAL_MESSAGES,
     ...Object.values(METADATA_RECORDS),
   ];

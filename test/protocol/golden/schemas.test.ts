@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { APIS } from "../../../src/protocol/apis.ts";
+import { APIS, CONTROLLER_APIS } from "../../../src/protocol/apis.ts";
 import {
   type Field,
   type Fields,
@@ -35,7 +35,7 @@ interface KafkaField {
 const schemas = readJson("schemas.json.gz") as Readonly<Record<string, KafkaSchema>>;
 
 const messages: readonly Message[] = [
-  ...Object.values(APIS).flatMap((api) => [api.request, api.response]),
+  ...Object.values({ ...APIS, ...CONTROLLER_APIS }).flatMap((api) => [api.request, api.response]),
   ...INTERNAL_MESSAGES,
 ];
 

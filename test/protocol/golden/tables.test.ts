@@ -3,6 +3,7 @@ import {
   type Api,
   apiByKey,
   APIS,
+  CONTROLLER_APIS,
   requestHeaderVersion,
   responseHeaderVersion,
 } from "../../../src/protocol/apis.ts";
@@ -36,15 +37,18 @@ interface ErrorRow {
 }
 
 const apiRows = (readJson("apis.json") as ApiRow[]).filter((row) => row.removed === undefined);
-const known = apiRows.filter((row) => apiByKey(row.key) !== undefined);
+const byKey = new Map<number, Api>(
+  Object.values({ ...APIS, ...CONTROLLER_APIS }).map((api) => [api.key, api]),
+);
+const known = apiRows.filter((row) => byKey.has(row.key));
 
 test("every API of ours is in Kafka's table", () => {
-  const ours = Object.values(APIS).map(({ key }) => key);
+  const ours = [...byKey.keys()];
   expect(known.map((row) => row.key)).toEqual(ours.toSorted((a, b) => a - b));
 });
 
 test.each(known)("$api ($key) has Kafka's versions and header versions", (row) => {
-  const api: Api = apiByKey(row.key)!;
+  const api: Api = byKey.get(row.key)!;
   expect(api.name).toBe(row.api);
   expect(api.minVersion).toBe(row.min);
   expect(api.maxVersion).toBe(row.maxStable);
@@ -52,6 +56,11 @@ test.each(known)("$api ($key) has Kafka's versions and header versions", (row) =
     expect(requestHeaderVersion(api, version)).toBe(row.requestHeader[version - row.min]);
     expect(responseHeaderVersion(api, version)).toBe(row.responseHeader[version - row.min]);
   }
+});
+
+test("what only nodes ask is no API that a client can reach", () => {
+  const reachable = Object.values(CONTROLLER_APIS).filter(({ key }) => apiByKey(key) !== undefined);
+  expect(reachable).toEqual([]);
 });
 
 test("every API in scope is in Kafka's table", () => {
