@@ -9,6 +9,7 @@ import {
 import type { BrokerConfig } from "./config-keys.ts";
 import { listenersOf } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
+import type { ConfigRules } from "./metadata/alter-configs.ts";
 import type { MetadataManagerOptions } from "./metadata/metadata-manager.ts";
 import { TopicConfigs } from "./metadata/topic-configs.ts";
 import type { ConnectionLimits } from "./net/connection-limits.ts";
@@ -117,10 +118,12 @@ export function topicConfigsOf({ given, ...config }: BrokerConfig): TopicConfigs
 
 export function metadataOptionsOf(
   config: BrokerConfig,
-  topicConfigs: TopicConfigs,
+  configRules: ConfigRules,
 ): MetadataManagerOptions {
+  const { topicConfigs } = configRules;
   return {
     nodeId: config["node.id"],
+    configRules,
     defaults: {
       numPartitions: config["num.partitions"],
       replicationFactor: config["default.replication.factor"],

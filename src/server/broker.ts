@@ -14,7 +14,7 @@ import {
   metadataOptionsOf,
   topicConfigsOf,
 } from "./broker-options.ts";
-import { ConfigAdmin } from "./config-admin.ts";
+import { brokerListDefault, ConfigAdmin } from "./config-admin.ts";
 import type { BrokerConfig } from "./config-keys.ts";
 import { LiveConfig } from "./config-layers.ts";
 import { overruledNotice } from "./config-notices.ts";
@@ -234,8 +234,12 @@ class NodeBroker implements Broker {
     logs.adopt(raft.log);
     this.#onClose(() => raft.close());
     const metadata = await MetadataManager.open(
-      { raft, random: random.fork("metadata"), timers, logger },
-      metadataOptionsOf(this.#config, this.#topicConfigs),
+      { raft, clock, random: random.fork("metadata"), timers, logger, channel: null },
+      metadataOptionsOf(this.#config, {
+        topicConfigs: this.#topicConfigs,
+        brokerText: (key) => this.#live.settings.text(key),
+        brokerListDefault,
+      }),
     );
     this.#onClose(() => metadata.close());
     brokerEpoch = () => metadata.brokerEpoch;

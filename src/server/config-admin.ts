@@ -1,3 +1,4 @@
+import { must } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { TimeSlice } from "../base/time-slice.ts";
@@ -18,9 +19,9 @@ import type { BrokerSettings } from "./config-layers.ts";
 import { alterLoggers, nodeIdProblem } from "./config-loggers.ts";
 import { describeDurability, durabilityOf } from "./durability.ts";
 import type { LogLevels } from "./log-levels.ts";
-import type { AlteredResource } from "./metadata/alter-configs.ts";
 import { changed, type ConfigChange, operationOf } from "./metadata/config-operations.ts";
 import { type ItemError, itemError } from "./metadata/controller.ts";
+import { ALTER_CONFIGS, INCREMENTAL_ALTER_CONFIGS } from "./metadata/controller-commands.ts";
 import {
   BROKER_LOGGER_RESOURCE,
   BROKER_RESOURCE,
@@ -32,8 +33,10 @@ import {
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
 import type { TopicConfigs } from "./metadata/topic-configs.ts";
 
+type Metadata = Pick<MetadataManager, "image" | "execute">;
+
 export interface ConfigAdminDependencies {
-  readonly metadata: Pick<MetadataManager, "image" | "alterConfigs">;
+  readonly metadata: Metadata;
   /** As of the metadata's image. */
   readonly settings: () => BrokerSettings;
   readonly topicConfigs: TopicConfigs;
@@ -49,8 +52,7 @@ type Alteration = AlterConfigsResponse["responses"][number];
 
 /** A resource of a request: refused (or, for loggers, done) here, or for the controller. */
 type Prepared =
-  | { readonly kind: "answered"; readonly error: ItemError | null }
-  | { readonly kind: "passed"; readonly change: ConfigChange };
+  { readonly kind: "answered"; readonly error: ItemError | null } | { readonly kind: "passed" };
 
 /** The request names no time; Kafka's forwarding waits as long. */
 const TIMEOUT_MS = 60_000;
@@ -95,22 +97,32 @@ export class ConfigAdmin {
 
   /** IncrementalAlterConfigs. */
   alterIncrementally(request: IncrementalAlterConfigsRequest): Promise<Alteration[]> {
-    return this.#alter(request.resources, request.validateOnly, (resource) =>
-      this.#prepareIncremental(resource, request.validateOnly),
-    );
+    const { validateOnly } = request;
+    return this.#alter(request, {
+      prepare: (resource) => this.#prepareIncremental(resource, validateOnly),
+      commit: (metadata, resources) =>
+        metadata.execute(INCREMENTAL_ALTER_CONFIGS, { ...request, resources }, TIMEOUT_MS),
+    });
   }
 
   /** AlterConfigs: what is not named goes. */
   replace(request: AlterConfigsRequest): Promise<Alteration[]> {
-    return this.#alter(request.resources, request.validateOnly, (resource) =>
-      this.#prepareLegacy(resource),
-    );
+    return this.#alter(request, {
+      prepare: (resource) => this.#prepareLegacy(resource),
+      commit: (metadata, resources) =>
+        metadata.execute(ALTER_CONFIGS, { ...request, resources }, TIMEOUT_MS),
+    });
   }
 
   async #alter<R extends LegacyResource | IncrementalResource>(
-    resources: readonly R[],
-    validateOnly: boolean,
-    prepare: (resource: R) => Prepared,
+    { resources, validateOnly }: { readonly resources: R[]; readonly validateOnly: boolean },
+    {
+      prepare,
+      commit,
+    }: {
+      readonly prepare: (resource: R) => Prepared;
+      readonly commit: (metadata: Metadata, passed: R[]) => Promise<AlterConfigsResponse>;
+    },
   ): Promise<Alteration[]> {
     const repeated = repeatedResources(resources);
     const prepared = resources.map((resource): Prepared => {
@@ -119,42 +131,33 @@ export class ConfigAdmin {
       }
       return commonProblem(resource) ?? prepare(resource);
     });
-    const passed = resources.flatMap(({ resourceType, resourceName }, index) => {
-      const item = prepared[index];
-      return item?.kind === "passed" ? [{ resourceType, resourceName, change: item.change }] : [];
-    });
-    const errors = (await this.#commit(passed, validateOnly)).values();
+    const passed = resources.filter((_resource, index) => prepared[index]?.kind === "passed");
+    const committed = passed.length === 0 ? [] : await this.#commit(passed, commit);
+    if (!validateOnly) {
+      this.#say(passed.filter((_resource, index) => committed[index]?.errorCode === 0));
+    }
+    const answers = committed.values();
     return resources.map(({ resourceType, resourceName }, index) => {
       const item = prepared[index];
-      const error = item?.kind === "answered" ? item.error : (errors.next().value ?? null);
+      if (item?.kind !== "answered") return must(answers.next().value, "each has its answer");
       return {
         ...{ resourceType, resourceName },
-        errorCode: error === null ? 0 : errorCode(error.name),
-        errorMessage: error?.message ?? null,
+        errorCode: errorCode(item.error?.name ?? "NONE"),
+        errorMessage: item.error?.message ?? null,
       };
     });
   }
 
-  async #commit(
-    resources: readonly AlteredResource[],
-    validateOnly: boolean,
-  ): Promise<(ItemError | null)[]> {
-    if (resources.length === 0) return [];
-    const rules = {
-      topicConfigs: this.#dependencies.topicConfigs,
-      brokerText: (key: string) => this.#dependencies.settings().text(key),
-      brokerListDefault,
-    };
-    const before = describeDurability(durabilityOf(this.#dependencies.settings().values));
-    const errors = await this.#dependencies.metadata.alterConfigs(
-      { resources, validateOnly },
-      rules,
-      { timeoutMs: TIMEOUT_MS },
-    );
-    if (!validateOnly) this.#say(resources.filter((_resource, index) => errors[index] === null));
-    const after = describeDurability(durabilityOf(this.#dependencies.settings().values));
-    if (after !== before) this.#dependencies.logger.info({}, after);
-    return [...errors];
+  async #commit<R>(
+    resources: R[],
+    commit: (metadata: Metadata, resources: R[]) => Promise<AlterConfigsResponse>,
+  ): Promise<readonly Alteration[]> {
+    const { metadata, settings, logger } = this.#dependencies;
+    const before = describeDurability(durabilityOf(settings().values));
+    const { responses } = await commit(metadata, resources);
+    const after = describeDurability(durabilityOf(settings().values));
+    if (after !== before) logger.info({}, after);
+    return responses;
   }
 
   #prepareIncremental(resource: IncrementalResource, validateOnly: boolean): Prepared {
@@ -196,7 +199,7 @@ export class ConfigAdmin {
     if (!PERSISTENT_RESOURCES.has(resourceType)) {
       return refused(`Unknown resource type ${resourceType}`);
     }
-    if (resourceType !== BROKER_RESOURCE) return { kind: "passed", change };
+    if (resourceType !== BROKER_RESOURCE) return { kind: "passed" };
     if (resourceName !== "") {
       const problem = nodeIdProblem(resourceName, this.#nodeId, "broker id, expected");
       if (problem !== null) return refused(problem);
@@ -206,17 +209,14 @@ export class ConfigAdmin {
     if (next.kind === "refused") return { kind: "answered", error: next.error };
     const isCluster = resourceName === "";
     const problem = brokerChangeProblem(this.#dependencies.settings(), next.configs, isCluster);
-    return problem === null ? { kind: "passed", change } : refused(problem);
+    return problem === null ? { kind: "passed" } : refused(problem);
   }
 
   /** For whoever reads the log afterwards; what has no effect is said here, since no answer can. */
-  #say(resources: readonly AlteredResource[]): void {
+  #say(resources: readonly (LegacyResource | IncrementalResource)[]): void {
     const { logger } = this.#dependencies;
-    for (const { resourceType, resourceName, change } of resources) {
-      const keys =
-        change.kind === "replace"
-          ? [...change.values.keys()]
-          : change.operations.map(({ name }) => name);
+    for (const { resourceType, resourceName, configs } of resources) {
+      const keys = configs.map(({ name }) => name);
       logger.info({ resourceType, resourceName, keys }, "settings were changed by a client");
       if (resourceType !== BROKER_RESOURCE) continue;
       for (const key of keys) {
@@ -228,7 +228,8 @@ export class ConfigAdmin {
   }
 }
 
-function brokerListDefault(key: string): string | null {
+/** Of a broker's key that is a list; null: it is none. */
+export function brokerListDefault(key: string): string | null {
   const spec = specOf(key);
   return spec?.type.kind === "list" ? (spec.defaultText ?? "") : null;
 }

@@ -1,4 +1,5 @@
 import { APIS } from "../../protocol/apis.ts";
+import { CREATE_TOPICS } from "../metadata/controller-commands.ts";
 import type { MetadataManager } from "../metadata/metadata-manager.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 
@@ -7,9 +8,9 @@ import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 // the partitions are led here, so that the client's next request finds them.
 
 export function createTopicsHandler(dependencies: {
-  readonly metadata: Pick<MetadataManager, "createTopics">;
+  readonly metadata: Pick<MetadataManager, "execute">;
 }): TypedApiHandler<typeof APIS.createTopics.request, typeof APIS.createTopics.response> {
-  return handlerFor(APIS.createTopics, async ({ topics, validateOnly, timeoutMs }) => ({
-    topics: await dependencies.metadata.createTopics(topics, { validateOnly, timeoutMs }),
-  }));
+  return handlerFor(APIS.createTopics, (request) =>
+    dependencies.metadata.execute(CREATE_TOPICS, request, request.timeoutMs),
+  );
 }

@@ -1,5 +1,6 @@
 import { ZERO_UUID } from "../../base/ids.ts";
 import { APIS } from "../../protocol/apis.ts";
+import { DELETE_TOPICS } from "../metadata/controller-commands.ts";
 import { itemError } from "../metadata/controller.ts";
 import { refusedDeletion } from "../metadata/delete-topics.ts";
 import type { MetadataManager } from "../metadata/metadata-manager.ts";
@@ -9,7 +10,7 @@ import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 // 6 deletion by id. Answered when the partitions are gone from this node.
 
 export function deleteTopicsHandler(dependencies: {
-  readonly metadata: Pick<MetadataManager, "deleteTopics">;
+  readonly metadata: Pick<MetadataManager, "execute">;
   readonly isDeletionEnabled: boolean;
 }): TypedApiHandler<typeof APIS.deleteTopics.request, typeof APIS.deleteTopics.response> {
   return handlerFor(APIS.deleteTopics, async (request, { apiVersion }) => {
@@ -24,7 +25,7 @@ export function deleteTopicsHandler(dependencies: {
           : itemError("TOPIC_DELETION_DISABLED");
       return { responses: references.map((reference) => refusedDeletion(reference, error)) };
     }
-    const { timeoutMs } = request;
-    return { responses: await dependencies.metadata.deleteTopics(references, { timeoutMs }) };
+    const deletion = { ...request, topics: references };
+    return dependencies.metadata.execute(DELETE_TOPICS, deletion, request.timeoutMs);
   });
 }

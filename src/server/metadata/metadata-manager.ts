@@ -1,12 +1,13 @@
 import { assert, must } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { type Random, randomUuid } from "../../base/random.ts";
 import type { TimerQueue } from "../../base/timer-queue.ts";
 import { errorName, KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
-import { ActiveController } from "./active-controller.ts";
-import { alterConfigs, type AlterConfigsCommand, type ConfigRules } from "./alter-configs.ts";
+import type { Infer, Message } from "../../protocol/schema.ts";
+import { ActiveController, type Decided } from "./active-controller.ts";
 import {
   assignDirectories,
   bootstrapCluster,
@@ -16,32 +17,16 @@ import {
   type ReplicaDirectory,
   unfenceBroker,
 } from "./broker-registration.ts";
-import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
+import type { ConfigRules } from "./alter-configs.ts";
+import { type ItemError, itemError } from "./controller.ts";
+import { ControllerApis } from "./controller-apis.ts";
+import { type ControllerChannel, ControllerClient } from "./controller-client.ts";
 import {
-  createPartitions,
-  type GrowingTopic,
-  type GrowingTopicResult,
-  refusedGrowth,
-} from "./create-partitions.ts";
-import {
-  type CreatableTopic,
-  type CreatableTopicResult,
-  createTopics,
-  type CreateTopicsDefaults,
-  refused,
-} from "./create-topics.ts";
-import {
-  type DeletableTopicResult,
-  deleteTopics,
-  refusedDeletion,
-  type TopicReference,
-} from "./delete-topics.ts";
-import {
-  electLeaders,
-  type ElectLeadersCommand,
-  type ElectionResults,
-  refusedElections,
-} from "./elect-leaders.ts";
+  CONTROLLER_COMMANDS,
+  type ControllerCommand,
+  CREATE_TOPICS,
+} from "./controller-commands.ts";
+import type { CreateTopicsDefaults } from "./create-topics.ts";
 import type { MetadataImage } from "./image.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import { ImagePublication } from "./image-publication.ts";
@@ -49,19 +34,22 @@ import { type InternalTopicOptions, newTopic } from "./new-topic.ts";
 import { allocateProducerIds, type ProducerIdBlock } from "./producer-id-blocks.ts";
 import type { MetadataPublisher } from "./publisher.ts";
 import { removeStrays, type StoredPartitions } from "./strays.ts";
-import { updateFeatures, type UpdateFeaturesCommand } from "./update-features.ts";
 
 export interface MetadataManagerDependencies {
   /** Not started yet. The manager closes it. */
   readonly raft: RaftClient;
+  readonly clock: Pick<Clock, "nowMs">;
   readonly random: Random;
   readonly timers: TimerQueue;
   readonly logger: Logger;
+  /** To the other controllers; null: this node is the whole quorum. */
+  readonly channel: ControllerChannel | null;
 }
 
 export interface MetadataManagerOptions {
   readonly nodeId: number;
   readonly defaults: CreateTopicsDefaults;
+  readonly configRules: ConfigRules;
   readonly internalTopics: InternalTopicOptions;
 }
 
@@ -93,6 +81,7 @@ const INTERNAL_TOPIC_TIMEOUT_MS = 30_000;
  */
 export class MetadataManager {
   readonly #controller: ActiveController;
+  readonly #client: ControllerClient;
   readonly #publication: ImagePublication;
   readonly #raft: RaftClient;
   readonly #random: Random;
@@ -107,7 +96,15 @@ export class MetadataManager {
     this.#timers = dependencies.timers;
     this.#logger = dependencies.logger;
     this.#options = options;
-    this.#controller = new ActiveController(dependencies.raft);
+    const controller = new ActiveController(dependencies.raft);
+    this.#controller = controller;
+    const { nodeId, defaults, configRules } = options;
+    const context = { nodeId, random: dependencies.random, defaults, configRules };
+    this.#client = new ControllerClient({
+      ...dependencies,
+      apis: new ControllerApis(controller, context, CONTROLLER_COMMANDS),
+      isActive: () => controller.image !== null,
+    });
     this.#publication = new ImagePublication(this.#controller, { nodeId: options.nodeId });
   }
 
@@ -183,91 +180,24 @@ export class MetadataManager {
     return brokerEpoch;
   }
 
-  /** Answers when the topics are led here, or after `timeoutMs` with REQUEST_TIMED_OUT. */
-  createTopics(
-    topics: readonly CreatableTopic[],
-    options: { readonly validateOnly: boolean; readonly timeoutMs: number },
-  ): Promise<readonly CreatableTopicResult[]> {
-    const command = {
-      topics,
-      topicIds: topics.map(() => randomUuid(this.#random)),
-      validateOnly: options.validateOnly,
-    };
-    return this.#answer(
-      (image) => createTopics(image, command, this.#options.defaults),
-      options.timeoutMs,
-      (results, error) =>
-        results?.map((result) => (result.errorCode === 0 ? refused(result.name, error) : result)) ??
-        topics.map(({ name }) => refused(name, error)),
-    );
-  }
-
-  /** Answers when the partitions are led here, or after `timeoutMs` with REQUEST_TIMED_OUT. */
-  createPartitions(
-    topics: readonly GrowingTopic[],
-    options: { readonly validateOnly: boolean; readonly timeoutMs: number },
-  ): Promise<readonly GrowingTopicResult[]> {
-    return this.#answer(
-      (image) => createPartitions(image, { topics, validateOnly: options.validateOnly }),
-      options.timeoutMs,
-      (results, error) =>
-        results?.map((result) =>
-          result.errorCode === 0 ? refusedGrowth(result.name, error) : result,
-        ) ?? topics.map(({ name }) => refusedGrowth(name, error)),
-    );
-  }
-
-  /** Answers when the topics are gone from this node, or after `timeoutMs` with REQUEST_TIMED_OUT. */
-  deleteTopics(
-    references: readonly TopicReference[],
-    options: { readonly timeoutMs: number },
-  ): Promise<readonly DeletableTopicResult[]> {
-    return this.#answer(
-      (image) => deleteTopics(image, references),
-      options.timeoutMs,
-      (results, error) =>
-        results?.map((result) =>
-          result.errorCode === 0 ? refusedDeletion(result, error) : result,
-        ) ?? references.map((reference) => refusedDeletion(reference, error)),
-    );
-  }
-
-  /** Answers when the new leaders lead, or after `timeoutMs` with REQUEST_TIMED_OUT. */
-  electLeaders(
-    command: ElectLeadersCommand,
-    options: { readonly timeoutMs: number },
-  ): Promise<ElectionResults> {
-    return this.#answer(
-      (image) => electLeaders(image, command),
-      options.timeoutMs,
-      (_results, error) => refusedElections(command.topicPartitions, error),
-    );
-  }
-
-  /** Moves the levels of features; null: done, or why not. */
-  updateFeatures(
-    command: Omit<UpdateFeaturesCommand, "nodeId">,
-    options: { readonly timeoutMs: number },
-  ): Promise<ItemError | null> {
-    const { nodeId } = this.#options;
-    return this.#answer(
-      (image) => updateFeatures(image, { ...command, nodeId }),
-      options.timeoutMs,
-      (_answer, error) => error,
-    );
-  }
-
-  /** Answers for each resource with null when its settings hold on this node, or with why not. */
-  alterConfigs(
-    command: AlterConfigsCommand,
-    rules: ConfigRules,
-    options: { readonly timeoutMs: number },
-  ): Promise<readonly (ItemError | null)[]> {
-    return this.#answer(
-      (image) => alterConfigs(image, command, rules),
-      options.timeoutMs,
-      (errors, error) => command.resources.map((_resource, index) => errors?.[index] ?? error),
-    );
+  /**
+   * Has the active controller decide, and answers when this node serves what came of it: the client's next
+   * request finds it. After `timeoutMs` the answer says REQUEST_TIMED_OUT; it may happen all the same.
+   */
+  async execute<Req extends Message, Res extends Message>(
+    command: ControllerCommand<Req, Res>,
+    request: Infer<Req>,
+    timeoutMs: number,
+  ): Promise<Infer<Res>> {
+    try {
+      const decided = await this.#client.run(command, request, timeoutMs);
+      if (decided.lastOffset === null) return decided.answer;
+      const failure = await this.#whenServed(decided, timeoutMs);
+      return failure === null ? decided.answer : command.refuse(request, decided.answer, failure);
+    } catch (error) {
+      if (error instanceof KafkaError) return command.refuse(request, null, itemOf(error));
+      throw error;
+    }
   }
 
   /**
@@ -283,13 +213,17 @@ export class MetadataManager {
       .filter((name) => !image.topicsByName.has(name))
       .map((name) => newTopic(name, this.#options.internalTopics));
     const errors = new Map<string, ItemError>();
-    for (const result of await this.createTopics(topics, { ...options, validateOnly: false })) {
+    const { timeoutMs } = options;
+    const request = { topics, timeoutMs, validateOnly: false };
+    const created = await this.execute(CREATE_TOPICS, request, timeoutMs);
+    for (const result of created.topics) {
       if (result.errorCode === 0) continue;
       const error = itemError(errorName(result.errorCode), result.errorMessage ?? undefined);
       errors.set(result.name, error);
     }
     // Somebody else's creation of one of them may still be on its way.
-    const failure = await this.#whenPublished(image.offset, options.timeoutMs);
+    const known = { lastOffset: image.offset, committed: Promise.resolve() };
+    const failure = await this.#whenServed(known, timeoutMs);
     if (failure !== null) {
       for (const name of names) if (!errors.has(name)) errors.set(name, failure);
     }
@@ -329,28 +263,16 @@ export class MetadataManager {
     await this.#publication.close(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
   }
 
-  /** `refuse` makes an answer of the error; it is given the decision's own, if there was one. */
-  async #answer<A>(
-    decide: (image: MetadataImage) => ControllerResult<A>,
+  /** Null when the decision is committed and this node serves it; otherwise why it is not waited for. */
+  #whenServed(
+    { lastOffset, committed }: Pick<Decided<unknown>, "lastOffset" | "committed">,
     timeoutMs: number,
-    refuse: (answer: A | null, error: ItemError) => A,
-  ): Promise<A> {
-    try {
-      const { answer, lastOffset } = this.#controller.run(decide);
-      if (lastOffset === null) return answer;
-      const failure = await this.#whenPublished(lastOffset, timeoutMs);
-      return failure === null ? answer : refuse(answer, failure);
-    } catch (error) {
-      if (error instanceof KafkaError) return refuse(null, itemOf(error));
-      throw error;
-    }
-  }
-
-  /** Null when this node serves the offset; otherwise why it is not waited for any longer. */
-  #whenPublished(offset: number, timeoutMs: number): Promise<ItemError | null> {
+  ): Promise<ItemError | null> {
+    // The offset alone would not do: after a change of leaders another record may stand there.
+    const served = committed.then(() => this.#publication.when(lastOffset ?? -1));
     return new Promise((resolve, reject) => {
       const timer = this.#timers.after(timeoutMs, () => resolve(itemError("REQUEST_TIMED_OUT")));
-      this.#publication.when(offset).then(
+      served.then(
         () => {
           timer.cancel();
           resolve(null);

@@ -6,8 +6,8 @@ import type {
   DeleteTopicsResponse,
 } from "../../../src/protocol/messages/20-delete-topics.ts";
 import { deleteTopicsHandler } from "../../../src/server/handlers/20-delete-topics.ts";
-import { deleteTopics } from "../../../src/server/metadata/delete-topics.ts";
 import { clusterOf, topic, withTopics } from "../metadata/cluster-image.ts";
+import { deciding } from "../metadata/deciding.ts";
 import { call, FakeContext } from "./support.ts";
 
 const IMAGE = withTopics(clusterOf(1), topic("x"));
@@ -19,9 +19,7 @@ async function remove(
   isDeletionEnabled = true,
 ) {
   const handler = deleteTopicsHandler({
-    metadata: {
-      deleteTopics: (references) => Promise.resolve(deleteTopics(IMAGE, references).answer),
-    },
+    metadata: deciding(IMAGE),
     isDeletionEnabled,
   });
   const answer = await call(handler, new FakeContext(version), {

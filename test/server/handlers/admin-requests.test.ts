@@ -1,69 +1,57 @@
 import { describe, expect, test } from "vitest";
-import { errorName } from "../../../src/protocol/errors.ts";
+import { errorCode, errorName } from "../../../src/protocol/errors.ts";
 import type { ElectLeadersResponse } from "../../../src/protocol/messages/43-elect-leaders.ts";
 import type { UpdateFeaturesResponse } from "../../../src/protocol/messages/57-update-features.ts";
 import { createPartitionsHandler } from "../../../src/server/handlers/37-create-partitions.ts";
 import { electLeadersHandler } from "../../../src/server/handlers/43-elect-leaders.ts";
 import { updateFeaturesHandler } from "../../../src/server/handlers/57-update-features.ts";
 import { type ItemError, itemError } from "../../../src/server/metadata/controller.ts";
-import type { ElectLeadersCommand } from "../../../src/server/metadata/elect-leaders.ts";
-import type { FeatureUpdate } from "../../../src/server/metadata/update-features.ts";
+import { clusterOf, topic, withTopics } from "../metadata/cluster-image.ts";
+import { answering, deciding } from "../metadata/deciding.ts";
 import { call, FakeContext } from "./support.ts";
 
 test.each([0, 1, 2, 3])("CreatePartitions %i: passes on what the client wants", async (version) => {
-  const asked: unknown[] = [];
-  const handler = createPartitionsHandler({
-    metadata: {
-      createPartitions: (topics, options) => {
-        asked.push(topics, options);
-        return Promise.resolve([{ name: "x", errorCode: 37, errorMessage: "why" }]);
-      },
-    },
-  });
+  const results = [{ name: "x", errorCode: 37, errorMessage: "why" }];
+  const metadata = answering({ throttleTimeMs: 0, results });
+  const handler = createPartitionsHandler({ metadata });
   const topics = [{ name: "x", count: 5, assignments: [{ brokerIds: [1] }] }];
   const answer = await call(handler, new FakeContext(version), {
     topics,
     timeoutMs: 12,
     validateOnly: true,
   });
-  expect(asked).toEqual([topics, { validateOnly: true, timeoutMs: 12 }]);
-  expect(answer).toMatchObject({ results: [{ name: "x", errorCode: 37, errorMessage: "why" }] });
+  expect(metadata.asked).toEqual([
+    { request: { topics, validateOnly: true, timeoutMs: 12 }, timeoutMs: 12 },
+  ]);
+  expect(answer).toMatchObject({ results });
 });
 
 describe("ElectLeaders", () => {
-  const RESULTS = [
-    { topic: "x", partitionResult: [{ partitionId: 0, errorCode: 84, errorMessage: "why" }] },
-  ];
-
   async function ask(version: number, electionType: number) {
-    const commands: ElectLeadersCommand[] = [];
     const handler = electLeadersHandler({
-      metadata: {
-        electLeaders: (command) => {
-          commands.push(command);
-          return Promise.resolve(RESULTS);
-        },
-      },
+      metadata: deciding(withTopics(clusterOf(1), topic("x", { numPartitions: 2 }))),
     });
     const topicPartitions = [{ topic: "x", partitions: [0, 1] }];
     const request = { topicPartitions, timeoutMs: 1, electionType };
     const answer = await call(handler, new FakeContext(version), request);
-    return { commands, answer: answer as ElectLeadersResponse };
+    return answer as ElectLeadersResponse;
   }
 
   test.each([
-    [0, 0, "preferred"],
-    [1, 0, "preferred"],
-    [2, 1, "unclean"],
-  ])("%i: type %i is %s", async (version, type, electionType) => {
-    const { commands, answer } = await ask(version, type);
-    expect(commands.map((command) => command.electionType)).toEqual([electionType]);
-    expect(answer).toMatchObject({ errorCode: 0, replicaElectionResults: RESULTS });
+    [0, 0],
+    [1, 0],
+    [2, 1],
+  ])("%i: type %i is of Kafka", async (version, type) => {
+    const { errorCode, replicaElectionResults } = await ask(version, type);
+    expect(errorCode).toBe(0);
+    const errors = replicaElectionResults[0]!.partitionResult.map((each) =>
+      errorName(each.errorCode),
+    );
+    expect(errors).toEqual(["ELECTION_NOT_NEEDED", "ELECTION_NOT_NEEDED"]);
   });
 
   test("an unknown type is refused, with every partition of the request", async () => {
-    const { commands, answer } = await ask(2, 9);
-    expect(commands).toEqual([]);
+    const answer = await ask(2, 9);
     expect(errorName(answer.errorCode)).toBe("INVALID_REQUEST");
     expect(answer.replicaElectionResults[0]!.partitionResult).toEqual([
       { partitionId: 0, errorCode: 42, errorMessage: "Unknown election type 9" },
@@ -78,31 +66,29 @@ describe("UpdateFeatures", () => {
     update: { readonly allowDowngrade?: boolean; readonly upgradeType?: number },
     error: ItemError | null = null,
   ) {
-    const updates: FeatureUpdate[] = [];
-    const handler = updateFeaturesHandler({
-      metadata: {
-        updateFeatures: (command) => {
-          updates.push(...command.updates);
-          return Promise.resolve(error);
-        },
-      },
+    const metadata = answering({
+      throttleTimeMs: 0,
+      errorCode: errorCode(error?.name ?? "NONE"),
+      errorMessage: error?.message ?? null,
+      results: [],
     });
+    const handler = updateFeaturesHandler({ metadata });
     const answer = await call(handler, new FakeContext(version), {
       featureUpdates: [{ feature: "f", maxVersionLevel: 3, allowDowngrade: false, ...update }],
     });
-    return { updates, answer: answer as UpdateFeaturesResponse };
+    return { asked: metadata.asked, answer: answer as UpdateFeaturesResponse };
   }
 
   test.each([
-    [0, { allowDowngrade: false }, "upgrade"],
-    [0, { allowDowngrade: true }, "safe downgrade"],
-    [1, { upgradeType: 1 }, "upgrade"],
-    [2, { upgradeType: 2 }, "safe downgrade"],
-    [2, { upgradeType: 3 }, "unsafe downgrade"],
-    [2, { upgradeType: 0 }, "unknown"],
-  ])("%i: %j is %s", async (version, update, upgradeType) => {
-    const { updates } = await ask(version, update);
-    expect(updates).toEqual([{ feature: "f", maxVersionLevel: 3, upgradeType }]);
+    [0, { allowDowngrade: false }, 1],
+    [0, { allowDowngrade: true }, 2],
+    [1, { upgradeType: 1 }, 1],
+    [2, { upgradeType: 3 }, 3],
+    [2, { upgradeType: 0 }, 0],
+  ])("%i: %j is type %i", async (version, update, upgradeType) => {
+    const { asked } = await ask(version, update);
+    const featureUpdates = [{ feature: "f", maxVersionLevel: 3, upgradeType }];
+    expect(asked).toMatchObject([{ request: { featureUpdates } }]);
   });
 
   test.each([

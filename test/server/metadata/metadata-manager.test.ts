@@ -6,6 +6,7 @@ import { ProducerIds } from "../../../src/server/metadata/producer-ids.ts";
 import { topicOverrides } from "../../../src/server/metadata/image.ts";
 import { breakable, SimWorld } from "../../raft/sim-world.ts";
 import { topic, uuid } from "./cluster-image.ts";
+import { createTopics, deleteTopics } from "./deciding.ts";
 import { startNode } from "./sim-node.ts";
 
 const NOW = { validateOnly: false, timeoutMs: 30_000 };
@@ -26,8 +27,8 @@ describe("an answered command", () => {
           const isThere = manager.image.topicsByName.has(name);
           unknown.add(name);
           const done = isThere
-            ? manager.deleteTopics([byName(name)], NOW)
-            : manager.createTopics([topic(name)], NOW);
+            ? deleteTopics(manager, [byName(name)], NOW)
+            : createTopics(manager, [topic(name)], NOW);
           void done.then(([result]) => {
             if (result?.errorCode !== 0) return;
             answered.set(name, isThere ? null : result.topicId);
@@ -91,7 +92,7 @@ describe("an answered command", () => {
     const world = new SimWorld(2);
     const { manager, host } = await startNode(world);
     const create = async () => {
-      const results = await manager.createTopics([topic("x", { numPartitions: 40 })], NOW);
+      const results = await createTopics(manager, [topic("x", { numPartitions: 40 })], NOW);
       expect(host.led.size).toBe(40);
       expect(manager.image.topicsByName.get("x")?.partitions).toHaveLength(40);
       return results;
@@ -99,7 +100,7 @@ describe("an answered command", () => {
     const [created] = await world.run(create());
     expect(created?.errorCode).toBe(0);
     const remove = async () => {
-      const results = await manager.deleteTopics([byName("x")], NOW);
+      const results = await deleteTopics(manager, [byName("x")], NOW);
       expect(host.led.size).toBe(0);
       expect(manager.image.topicsByName.has("x")).toBe(false);
       return results;
@@ -110,9 +111,9 @@ describe("an answered command", () => {
   test("that takes longer than its timeout is answered REQUEST_TIMED_OUT, and happens all the same", async () => {
     const world = new SimWorld(3);
     const { manager } = await startNode(world);
-    const [result] = await world.run(manager.createTopics([topic("x")], { ...NOW, timeoutMs: 0 }));
+    const [result] = await world.run(createTopics(manager, [topic("x")], { ...NOW, timeoutMs: 0 }));
     expect(errorName(result!.errorCode)).toBe("REQUEST_TIMED_OUT");
-    const again = await world.run(manager.createTopics([topic("x")], NOW));
+    const again = await world.run(createTopics(manager, [topic("x")], NOW));
     expect(errorName(again[0]!.errorCode)).toBe("TOPIC_ALREADY_EXISTS");
     expect((await world.run(manager.ensureTopics(["x"], NOW))).size).toBe(0);
     expect(manager.image.topicsByName.has("x")).toBe(true);
@@ -123,10 +124,10 @@ describe("an answered command", () => {
     const { manager } = await startNode(world);
     const results = await world.run(
       Promise.all([
-        manager.createTopics([topic("x")], NOW),
-        manager.createTopics([topic("x")], NOW),
-        manager.deleteTopics([byName("x")], NOW),
-        manager.createTopics([topic("x")], NOW),
+        createTopics(manager, [topic("x")], NOW),
+        createTopics(manager, [topic("x")], NOW),
+        deleteTopics(manager, [byName("x")], NOW),
+        createTopics(manager, [topic("x")], NOW),
       ]),
     );
     expect(results.map(([result]) => errorName(result!.errorCode))).toEqual([
@@ -169,7 +170,7 @@ describe("a topic that is missing", () => {
       "coordinate 2 0",
     ]);
     await world.run(manager.ensureInternalTopic("__consumer_offsets"));
-    await world.run(manager.deleteTopics([byName("__consumer_offsets")], NOW));
+    await world.run(deleteTopics(manager, [byName("__consumer_offsets")], NOW));
     expect(host.events.slice(-6).sort()).toEqual([
       "remove __consumer_offsets-0",
       "remove __consumer_offsets-1",
@@ -185,7 +186,7 @@ describe("a start", () => {
   test("R5: after a kill, every partition is led in a new epoch and the broker has a new one (K16)", async () => {
     const world = new SimWorld(7);
     const first = await startNode(world);
-    await world.run(first.manager.createTopics([topic("x", { numPartitions: 2 })], NOW));
+    await world.run(createTopics(first.manager, [topic("x", { numPartitions: 2 })], NOW));
     world.kill();
     const second = await startNode(world);
     expect(second.brokerEpoch).toBeGreaterThan(first.brokerEpoch);
@@ -196,7 +197,7 @@ describe("a start", () => {
   test("after a clean stop, they are led in the epoch they had", async () => {
     const world = new SimWorld(8);
     const first = await startNode(world);
-    await world.run(first.manager.createTopics([topic("x")], NOW));
+    await world.run(createTopics(first.manager, [topic("x")], NOW));
     expect(first.manager.brokerEpoch).toBe(first.brokerEpoch);
     await world.run(first.manager.close());
     world.kill();
@@ -207,10 +208,10 @@ describe("a start", () => {
   test("deletes what is left of a deleted topic, and nothing that the metadata does not know", async () => {
     const world = new SimWorld(9);
     const { manager } = await startNode(world);
-    const [created] = await world.run(manager.createTopics([topic("gone")], NOW));
-    await world.run(manager.createTopics([topic("kept")], NOW));
+    const [created] = await world.run(createTopics(manager, [topic("gone")], NOW));
+    await world.run(createTopics(manager, [topic("kept")], NOW));
     const kept = manager.image.topicsByName.get("kept")!.topicId;
-    await world.run(manager.deleteTopics([byName("gone")], NOW));
+    await world.run(deleteTopics(manager, [byName("gone")], NOW));
     world.kill();
     const deleted: string[] = [];
     await startNode(world, {
@@ -235,7 +236,7 @@ describe("a start", () => {
     const logDirs = directories;
     const directoryOf = (_topic: string, index: number) => directories[index % 2]!;
     const { manager } = await startNode(world, { logDirs, directoryOf });
-    await world.run(manager.createTopics([topic("x", { numPartitions: 2 })], NOW));
+    await world.run(createTopics(manager, [topic("x", { numPartitions: 2 })], NOW));
     world.cutPower();
     const again = await startNode(world, { logDirs: [directories[0]!, uuid()], directoryOf });
     const { partitions } = again.manager.image.topicsByName.get("x")!;
@@ -253,9 +254,9 @@ describe("a start", () => {
       },
     });
     breakSyncs!();
-    const [created] = await world.run(manager.createTopics([topic("x")], NOW));
+    const [created] = await world.run(createTopics(manager, [topic("x")], NOW));
     expect(errorName(created!.errorCode)).toBe("KAFKA_STORAGE_ERROR");
-    const [refused] = await world.run(manager.createTopics([topic("y")], NOW));
+    const [refused] = await world.run(createTopics(manager, [topic("y")], NOW));
     expect(errorName(refused!.errorCode)).toBe("NOT_CONTROLLER");
     await expect(world.run(manager.allocateProducerIds())).rejects.toMatchObject({
       errorName: "NOT_CONTROLLER",

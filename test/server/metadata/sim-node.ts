@@ -9,6 +9,7 @@ import { Publisher, type PublishedLeadership } from "../../../src/server/metadat
 import { LOG_DIRECTORY, type SimWorld } from "../../raft/sim-world.ts";
 import type { TopicConfigs } from "../../../src/server/metadata/topic-configs.ts";
 import { DEFAULTS } from "./cluster-image.ts";
+import { CONFIG_RULES } from "./deciding.ts";
 
 const DIRECTORY_ID = "rVOkE_ZvVwdXAkHJFrWK8g" as Uuid;
 
@@ -71,10 +72,11 @@ export async function startNode(
   );
   const manager = await world.run(
     MetadataManager.open(
-      { raft, ...process },
+      { raft, channel: null, ...process },
       {
         nodeId: 1,
         defaults: { ...DEFAULTS, topicConfigs },
+        configRules: { ...CONFIG_RULES, topicConfigs },
         internalTopics: {
           offsetsPartitions: 3,
           offsetsReplicationFactor: 1,

@@ -1,0 +1,79 @@
+import { SeededRandom } from "../../../src/base/random.ts";
+import type { Uuid } from "../../../src/base/ids.ts";
+import {
+  type ControllerCommand,
+  CREATE_TOPICS,
+  DELETE_TOPICS,
+} from "../../../src/server/metadata/controller-commands.ts";
+import type { CreatableTopic } from "../../../src/server/metadata/create-topics.ts";
+import type { MetadataImage } from "../../../src/server/metadata/image.ts";
+import type { MetadataManager } from "../../../src/server/metadata/metadata-manager.ts";
+import type { Infer, Message } from "../../../src/protocol/schema.ts";
+import { DEFAULTS } from "./cluster-image.ts";
+
+export const CONFIG_RULES = {
+  topicConfigs: DEFAULTS.topicConfigs,
+  brokerText: () => null,
+  brokerListDefault: () => null,
+};
+
+type Executing = Pick<MetadataManager, "execute">;
+
+/** A controller that decides on one image and appends nothing; `asked` is what it was asked. */
+export function deciding(image: MetadataImage): Executing & { readonly asked: unknown[] } {
+  const asked: unknown[] = [];
+  const context = {
+    ...{ nodeId: 1, defaults: DEFAULTS, configRules: CONFIG_RULES },
+    random: new SeededRandom("deciding"),
+  };
+  return {
+    asked,
+    execute<Req extends Message, Res extends Message>(
+      command: ControllerCommand<Req, Res>,
+      request: Infer<Req>,
+      timeoutMs: number,
+    ): Promise<Infer<Res>> {
+      asked.push({ request, timeoutMs });
+      return Promise.resolve(command.decide(request, context)(image, image.offset + 1).answer);
+    },
+  };
+}
+
+/** A controller that gives one answer, whatever it is asked. */
+export function answering(answer: unknown): Executing & { readonly asked: unknown[] } {
+  const asked: unknown[] = [];
+  return {
+    asked,
+    execute: <Req extends Message, Res extends Message>(
+      _command: ControllerCommand<Req, Res>,
+      request: Infer<Req>,
+      timeoutMs: number,
+    ) => {
+      asked.push({ request, timeoutMs });
+      return Promise.resolve(answer as Infer<Res>);
+    },
+  };
+}
+
+interface Options {
+  readonly validateOnly: boolean;
+  readonly timeoutMs: number;
+}
+
+export async function createTopics(
+  manager: Executing,
+  topics: readonly CreatableTopic[],
+  options: Options,
+) {
+  const request = { ...options, topics: [...topics] };
+  return (await manager.execute(CREATE_TOPICS, request, options.timeoutMs)).topics;
+}
+
+export async function deleteTopics(
+  manager: Executing,
+  topics: readonly { readonly name: string | null; readonly topicId: Uuid }[],
+  { timeoutMs }: Pick<Options, "timeoutMs">,
+) {
+  const request = { topics: [...topics], topicNames: [], timeoutMs };
+  return (await manager.execute(DELETE_TOPICS, request, timeoutMs)).responses;
+}
