@@ -11,7 +11,7 @@ import type { Log } from "../storage/log.ts";
 import { readCommittedBatches } from "./committed-batches.ts";
 import { epochStartBatch } from "./control-records.ts";
 import type { Effect, EpochStart, QuorumState, RaftEvent } from "./core/events.ts";
-import { LogView } from "./core/log-view.ts";
+import { LOG_BEGINNING, LogView } from "./core/log-view.ts";
 import { RaftNode } from "./core/node.ts";
 import { DEFAULT_TIMING } from "./core/state.ts";
 import { type ReplicaKey, VoterSet } from "./core/voters.ts";
@@ -201,10 +201,18 @@ export class RaftDriver implements RaftClient {
     const { logEndOffset: endOffset, flushedEndOffset } = this.#log;
     return new RaftNode({
       self: this.#self,
-      voters: new VoterSet([this.#self]),
       timing: DEFAULT_TIMING,
       random: this.#ports.random,
-      log: new LogView({ endOffset, flushedEndOffset, epochs: epochsOf(this.#log) }),
+      log: new LogView({
+        start: LOG_BEGINNING,
+        newestSnapshot: LOG_BEGINNING,
+        endOffset,
+        flushedEndOffset,
+        epochs: epochsOf(this.#log),
+        voterHistory: [{ endOffset: 0, voters: new VoterSet([{ ...this.#self, endpoints: [] }]) }],
+      }),
+      // A lone voter fetches nothing.
+      votersIn: () => null,
       quorumState,
     });
   }
@@ -240,7 +248,11 @@ export class RaftDriver implements RaftClient {
       case "send":
       case "sendRecords":
       case "appendFetched":
+      case "appendVoters":
       case "truncate":
+      case "sendSnapshotChunk":
+      case "writeSnapshot":
+      case "resetLog":
         assert(false, "a lone voter has nobody to talk to", () => effect.kind);
     }
   }

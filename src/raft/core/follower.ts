@@ -1,7 +1,8 @@
 import { assert } from "../../base/assert.ts";
-import type { Batch, FetchAnswer } from "./messages.ts";
+import type { Batch, FetchAnswer, SnapshotId } from "./messages.ts";
 import type { Follower } from "./roles.ts";
 import type { RaftState } from "./state.ts";
+import { VoterSet } from "./voters.ts";
 
 export function becomeFollower(state: RaftState, leaderId: number): void {
   assert(leaderId !== state.self.nodeId, "nobody follows itself");
@@ -12,6 +13,7 @@ export function becomeFollower(state: RaftState, leaderId: number): void {
     hasHeard: false,
     heardAtMs: state.nowMs,
     fetch: null,
+    snapshot: null,
     leaderHighWatermark: 0,
   };
   maybeFetch(state, state.role);
@@ -37,8 +39,7 @@ export function onFollowerTick(state: RaftState, role: Follower): void {
   if (role.fetch === null || state.nowMs < role.fetch.sentAtMs + state.timing.requestTimeoutMs) {
     return;
   }
-  role.fetch = { sentAtMs: state.nowMs };
-  sendFetch(state, role.leaderId);
+  request(state, role);
 }
 
 /** More of the log is synced here. */
@@ -48,11 +49,21 @@ export function onFollowerFlushed(state: RaftState, role: Follower): void {
 }
 
 /** One fetch at a time, and only of what follows a synced log: its position is a promise (K9). */
-function maybeFetch(state: RaftState, role: Follower): void {
-  if (role.fetch !== null || !state.log.isFlushed) return;
-  role.fetch = { sentAtMs: state.nowMs };
+export function maybeFetch(state: RaftState, role: Follower): void {
+  if (role.fetch !== null || role.snapshot !== null || !state.log.isFlushed) return;
   role.heardAtMs = state.nowMs;
-  sendFetch(state, role.leaderId);
+  request(state, role);
+}
+
+/** Asks the leader for what comes next. */
+export function request(state: RaftState, role: Follower): void {
+  const { leaderId, snapshot } = role;
+  role.fetch = { sentAtMs: state.nowMs };
+  if (snapshot === null) sendFetch(state, leaderId);
+  else {
+    const { id, position } = snapshot;
+    state.send(leaderId, { kind: "fetchSnapshot", epoch: state.epoch, id, position });
+  }
 }
 
 export function sendFetch(state: RaftState, to: number): void {
@@ -71,6 +82,7 @@ export function onFetchAnswer(state: RaftState, role: Follower, answer: FetchAns
   const { log } = state;
   const isCurrent =
     role.fetch !== null &&
+    role.snapshot === null &&
     answer.fetchOffset === log.endOffset &&
     answer.lastFetchedEpoch === log.lastEpoch;
   if (!isCurrent) return;
@@ -85,6 +97,9 @@ export function onFetchAnswer(state: RaftState, role: Follower, answer: FetchAns
     case "diverging":
       truncate(state, answer.outcome.epoch, answer.outcome.endOffset);
       break;
+    case "snapshot":
+      beginSnapshot(state, role, answer.outcome.id);
+      break;
   }
   advanceHighWatermark(state, role);
   maybeFetch(state, role);
@@ -92,10 +107,11 @@ export function onFetchAnswer(state: RaftState, role: Follower, answer: FetchAns
 
 function appendFetched(state: RaftState, batches: readonly Batch[]): void {
   if (batches.length === 0) return;
-  for (const { baseOffset, endOffset, leaderEpoch } of batches) {
+  for (const { baseOffset, endOffset, leaderEpoch, bytes } of batches) {
     assert(baseOffset === state.log.endOffset, "the leader's batches follow on each other");
     assert(leaderEpoch <= state.epoch, "a leader has no later epoch than its own");
-    state.log.append(leaderEpoch, endOffset);
+    const voters = state.votersIn(bytes);
+    state.log.append(leaderEpoch, endOffset, voters === null ? null : new VoterSet(voters));
   }
   state.do({ kind: "appendFetched", batches });
 }
@@ -114,4 +130,12 @@ function truncate(state: RaftState, epoch: number, endOffset: number): void {
 /** What the leader has committed and this node has synced. */
 function advanceHighWatermark(state: RaftState, role: Follower): void {
   state.commit(Math.min(role.leaderHighWatermark, state.log.flushedEndOffset));
+}
+
+/** The leader's log begins above what this node has of it (KIP-630). */
+function beginSnapshot(state: RaftState, role: Follower, id: SnapshotId): void {
+  // Whoever has all that it holds has a common prefix with the leader's log, and is sent records.
+  assert(id.endOffset > state.highWatermark, "a snapshot brings what was not known (K10)");
+  role.snapshot = { id, position: 0, isWhole: false };
+  request(state, role);
 }

@@ -1,8 +1,15 @@
-import { must } from "../../base/assert.ts";
-import type { FetchRequest } from "./messages.ts";
+import { assert, must } from "../../base/assert.ts";
+import type { FetchRequest, SnapshotRequest } from "./messages.ts";
 import type { Leader, Progress } from "./roles.ts";
 import type { RaftState } from "./state.ts";
-import { isSameReplica, type ReplicaKey, replicaText } from "./voters.ts";
+import {
+  isSameReplica,
+  type ReplicaKey,
+  replicaText,
+  type VoterChange,
+  type VoterChangeRefusal,
+  type VoterSet,
+} from "./voters.ts";
 
 /** More replicas than any cluster has: beyond it, observers are not remembered. */
 const MAX_REPLICAS = 1_000;
@@ -15,17 +22,13 @@ const CHECK_QUORUM_FACTOR = 1.5;
 /** LeaderChange; and, in the first batch of all, KRaftVersion and Voters. */
 const EPOCH_START_RECORDS = 1;
 const FIRST_EPOCH_START_RECORDS = 3;
+const VOTERS_RECORDS = 1;
 
 export function becomeLeader(state: RaftState, grantingVoters: readonly ReplicaKey[]): void {
   state.follow(state.self.nodeId);
   const replicas = new Map<string, Progress>();
   for (const key of state.voters.others(state.self)) {
-    replicas.set(replicaText(key), {
-      key,
-      endOffset: 0,
-      fetchedAtMs: state.nowMs,
-      parked: null,
-    });
+    replicas.set(replicaText(key), newProgress(state, key));
   }
   const role: Leader = {
     kind: "leader",
@@ -49,7 +52,7 @@ export function maybeBeginEpoch(state: RaftState, role: Leader): void {
   const isFirst = baseOffset === 0;
   const recordCount = isFirst ? FIRST_EPOCH_START_RECORDS : EPOCH_START_RECORDS;
   role.epochStartOffset = baseOffset;
-  append(state, role, recordCount);
+  append(state, role, recordCount, isFirst ? voters : null);
   state.do({
     kind: "appendEpochStart",
     epochStart: {
@@ -79,8 +82,46 @@ export function onPropose(
   answerParked(state, role);
 }
 
-function append(state: RaftState, role: Leader, recordCount: number): void {
-  state.log.append(state.epoch, state.log.endOffset + recordCount);
+/** Why the change is not to be proposed now (K13); null: it may be. */
+export function voterChangeRefusal(
+  state: RaftState,
+  role: Leader,
+  change: VoterChange,
+  nowMs: number,
+): VoterChangeRefusal | null {
+  const { highWatermark, log, voters } = state;
+  if (highWatermark <= (role.epochStartOffset ?? Infinity)) return "epochNotCommitted";
+  if (highWatermark < log.votersEndOffset) return "changeNotCommitted";
+  if (change.kind === "remove") {
+    if (!voters.has(change.voter)) return "voterNotFound";
+    return voters.isOnly(change.voter) ? "lastVoter" : null;
+  }
+  const { nodeId } = change.voter;
+  if (voters.all.some((voter) => voter.nodeId === nodeId)) return "duplicateVoter";
+  const caughtUpAtMs = role.replicas.get(replicaText(change.voter))?.caughtUpAtMs ?? -Infinity;
+  return nowMs - caughtUpAtMs > state.timing.fetchTimeoutMs ? "notCaughtUp" : null;
+}
+
+/** In force as soon as it is appended, here and wherever it is fetched; a cut takes it back (KIP-853). */
+export function onProposeVoters(state: RaftState, role: Leader, change: VoterChange): void {
+  const refusal = voterChangeRefusal(state, role, change, state.nowMs);
+  assert(refusal === null, "one change of the voters at a time (K13)", () => refusal);
+  const voters = state.voters.after(change);
+  const { epoch: leaderEpoch } = state;
+  const { endOffset: baseOffset } = state.log;
+  append(state, role, VOTERS_RECORDS, voters);
+  state.do({ kind: "appendVoters", append: { baseOffset, leaderEpoch, voters: voters.all } });
+  answerParked(state, role);
+  announce(state, role);
+}
+
+function append(
+  state: RaftState,
+  role: Leader,
+  recordCount: number,
+  voters: VoterSet | null = null,
+): void {
+  state.log.append(state.epoch, state.log.endOffset + recordCount, voters);
   role.unflushedSinceMs ??= state.nowMs;
 }
 
@@ -98,11 +139,13 @@ export function onFetch(
   request: FetchRequest,
 ): void {
   const progress = progressOf(state, role, from);
-  if (progress !== null) {
-    progress.fetchedAtMs = state.nowMs;
-    progress.parked = null;
-  }
+  if (progress !== null) noteFetch(state, progress, request.fetchOffset);
   const { fetchOffset, lastFetchedEpoch } = request;
+  if (isBeforeStart(state, request)) {
+    const outcome = { kind: "snapshot", id: state.log.newestSnapshot } as const;
+    state.send(from.nodeId, { kind: "fetchAnswer", ...positionOf(state, request), outcome });
+    return;
+  }
   const shared = state.log.endOffsetFor(lastFetchedEpoch);
   if (shared.epoch !== lastFetchedEpoch || shared.endOffset < fetchOffset) {
     const outcome = { kind: "diverging", ...shared } as const;
@@ -112,6 +155,8 @@ export function onFetch(
   if (progress !== null && fetchOffset > progress.endOffset) {
     progress.endOffset = fetchOffset;
     maybeAdvanceHighWatermark(state, role);
+    // Its own removal is committed, and everybody was told.
+    if (state.role !== role) return;
   }
   const hasNews = fetchOffset < state.log.endOffset || request.highWatermark < state.highWatermark;
   if (hasNews || progress === null) answer(state, from, request);
@@ -123,9 +168,51 @@ function progressOf(state: RaftState, role: Leader, key: ReplicaKey): Progress |
   const known = role.replicas.get(replicaText(key));
   if (known !== undefined) return known;
   if (role.replicas.size >= MAX_REPLICAS) return null;
-  const progress: Progress = { key, endOffset: 0, fetchedAtMs: state.nowMs, parked: null };
+  const progress = newProgress(state, key);
   role.replicas.set(replicaText(key), progress);
   return progress;
+}
+
+function newProgress({ nowMs }: RaftState, key: ReplicaKey): Progress {
+  const never = { leaderEndOffset: Infinity, caughtUpAtMs: -Infinity };
+  return { key, endOffset: 0, fetchedAtMs: nowMs, ...never, parked: null };
+}
+
+/** Caught up is who has now all that there was when it fetched before, as for an ISR. */
+function noteFetch({ nowMs, log }: RaftState, progress: Progress, fetchOffset: number): void {
+  if (fetchOffset >= log.endOffset) progress.caughtUpAtMs = nowMs;
+  else if (fetchOffset >= progress.leaderEndOffset) progress.caughtUpAtMs = progress.fetchedAtMs;
+  progress.leaderEndOffset = log.endOffset;
+  progress.fetchedAtMs = nowMs;
+  progress.parked = null;
+}
+
+/** What a common prefix would have to be found in is in the log no longer (KIP-630). */
+function isBeforeStart({ log }: RaftState, { fetchOffset, lastFetchedEpoch }: FetchRequest) {
+  const { endOffset, epoch } = log.start;
+  if (fetchOffset < endOffset || lastFetchedEpoch < epoch) return true;
+  return fetchOffset === endOffset && lastFetchedEpoch !== epoch;
+}
+
+/** It loads a snapshot, and is alive. */
+export function onFetchSnapshot(
+  state: RaftState,
+  role: Leader,
+  from: ReplicaKey,
+  { id, position }: SnapshotRequest,
+): void {
+  const progress = progressOf(state, role, from);
+  if (progress !== null) {
+    progress.fetchedAtMs = state.nowMs;
+    progress.parked = null;
+  }
+  const { epoch, log } = state;
+  if (id.endOffset > log.newestSnapshot.endOffset) {
+    // Another leader's, newer than all of this node's.
+    state.send(from.nodeId, { kind: "snapshotGone", epoch, id });
+  } else {
+    state.do({ kind: "sendSnapshotChunk", to: from.nodeId, position: { epoch, id, position } });
+  }
 }
 
 /** Up to where a majority of voters has synced, once that is a record of this epoch (K8, K9). */
@@ -139,7 +226,9 @@ function maybeAdvanceHighWatermark(state: RaftState, role: Leader): void {
   if (role.epochStartOffset === null || endOffset <= role.epochStartOffset) return;
   if (endOffset <= state.highWatermark) return;
   state.commit(endOffset);
-  answerParked(state, role);
+  // It led on to have its own removal committed, without counting itself.
+  if (!state.isVoter && endOffset >= log.votersEndOffset) resign(state, role);
+  else answerParked(state, role);
 }
 
 function answerParked(state: RaftState, role: Leader): void {
@@ -164,7 +253,7 @@ function positionOf({ epoch, highWatermark }: RaftState, request: FetchRequest) 
 /** Says who leads to voters that do not fetch: they may not know it. */
 function announce(state: RaftState, role: Leader): void {
   const { requestTimeoutMs } = state.timing;
-  role.announceAtMs = state.voters.all.length > 1 ? state.nowMs + requestTimeoutMs : Infinity;
+  role.announceAtMs = state.voters.isOnly(state.self) ? Infinity : state.nowMs + requestTimeoutMs;
   for (const { key, fetchedAtMs } of role.replicas.values()) {
     const isSilent = fetchedAtMs === role.sinceMs || state.nowMs - fetchedAtMs >= requestTimeoutMs;
     if (!isSilent || !state.voters.has(key)) continue;
@@ -182,7 +271,7 @@ function forgetObservers(state: RaftState, role: Leader): void {
 /** When the majority's silence, or its own disk's, will have lasted too long. */
 function giveUpAtMs(state: RaftState, role: Leader): number {
   const { self, timing, voters } = state;
-  if (voters.all.length === 1) return Infinity;
+  if (voters.isOnly(self)) return Infinity;
   const heardAtMs = voters.reachedByMajority((voter) =>
     isSameReplica(voter, self)
       ? state.nowMs

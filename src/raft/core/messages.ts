@@ -12,6 +12,9 @@ export type Message =
   | EndQuorumEpoch
   | FetchRequest
   | FetchAnswer
+  | SnapshotRequest
+  | SnapshotChunk
+  | SnapshotGone
   | Refusal;
 
 /** Asks for a vote in the epoch or, as a pre-vote, whether there would be one in the next (KIP-996). */
@@ -72,7 +75,41 @@ export interface FetchAnswer {
 export type FetchOutcome =
   | { readonly kind: "records"; readonly batches: readonly Batch[] }
   /** The logs part here: where the greatest epoch that both may have ends at the leader (KIP-595). */
-  | { readonly kind: "diverging"; readonly epoch: number; readonly endOffset: number };
+  | { readonly kind: "diverging"; readonly epoch: number; readonly endOffset: number }
+  /** What the follower lacks is in the leader's log no longer, but in this snapshot (KIP-630). */
+  | { readonly kind: "snapshot"; readonly id: SnapshotId };
+
+/** A snapshot is the state after all that is committed below `endOffset`, whose last record is of `epoch`. */
+export interface SnapshotId {
+  readonly endOffset: number;
+  readonly epoch: number;
+}
+
+/** Asks for the snapshot's bytes from `position` on; as good a sign of life as a fetch. */
+export interface SnapshotRequest {
+  readonly kind: "fetchSnapshot";
+  readonly epoch: number;
+  readonly id: SnapshotId;
+  readonly position: number;
+}
+
+/** The leader's answer: some of the bytes, at least one. It is taken only while it is what is asked for. */
+export interface SnapshotChunk {
+  readonly kind: "snapshotChunk";
+  readonly epoch: number;
+  readonly id: SnapshotId;
+  readonly position: number;
+  /** Of the whole snapshot. */
+  readonly sizeBytes: number;
+  readonly bytes: Buffer;
+}
+
+/** The leader has that snapshot no longer: a fetch will tell of a newer one. */
+export interface SnapshotGone {
+  readonly kind: "snapshotGone";
+  readonly epoch: number;
+  readonly id: SnapshotId;
+}
 
 /** A whole batch; its offsets are [baseOffset, endOffset). */
 export interface Batch {

@@ -7,7 +7,7 @@ import {
   onVoteAnswer,
   onVoteRequest,
 } from "./election.ts";
-import type { Effect, RaftEvent } from "./events.ts";
+import type { Effect, RaftEvent, SnapshotEvent } from "./events.ts";
 import {
   becomeFollower,
   followerDeadlineMs,
@@ -21,16 +21,35 @@ import {
   leaderDeadlineMs,
   maybeBeginEpoch,
   onFetch,
+  onFetchSnapshot,
   onLeaderFlushed,
   onLeaderTick,
   onPropose,
+  onProposeVoters,
   refuseParked,
   resign,
+  voterChangeRefusal,
 } from "./leader.ts";
-import type { FetchAnswer, FetchRequest, Message } from "./messages.ts";
-import type { Role } from "./roles.ts";
+import type {
+  FetchAnswer,
+  FetchRequest,
+  Message,
+  SnapshotChunk,
+  SnapshotGone,
+  SnapshotId,
+  SnapshotRequest,
+} from "./messages.ts";
+import type { Progress, Role } from "./roles.ts";
+import {
+  onLogStart,
+  onSnapshotChunk,
+  onSnapshotFetched,
+  onSnapshotLost,
+  onSnapshotTaken,
+  snapshotIdAt,
+} from "./snapshots.ts";
 import { type RaftNodeOptions, RaftState } from "./state.ts";
-import type { ReplicaKey } from "./voters.ts";
+import type { ReplicaKey, VoterChange, VoterChangeRefusal, VoterSet } from "./voters.ts";
 
 /**
  * One replica of the quorum, as a pure function of what happens to it: no I/O, no timers, no promises.
@@ -75,6 +94,37 @@ export class RaftNode {
   get leadingEpoch(): number | null {
     const { role, epoch } = this.#state;
     return role.kind === "leader" && role.epochStartOffset !== null ? epoch : null;
+  }
+
+  /** Those of the last Voters record in the log, committed or not (KIP-853). */
+  get voters(): VoterSet {
+    return this.#state.voters;
+  }
+
+  /** The voters as of all below the offset, which is not below the log's start: part of a snapshot there. */
+  votersAt(endOffset: number): VoterSet {
+    return this.#state.log.votersAt(endOffset);
+  }
+
+  /**
+   * How a snapshot of all below the offset is named; null: it may not be taken, as it would hold what is
+   * not committed, or is older than the newest.
+   */
+  snapshotIdAt(endOffset: number): SnapshotId | null {
+    return snapshotIdAt(this.#state, endOffset);
+  }
+
+  /** Why a change of the voters may not be proposed now (K13); null: it may. */
+  voterChangeRefusal(change: VoterChange, nowMs: number): VoterChangeRefusal | null {
+    const { role } = this.#state;
+    if (role.kind !== "leader") return "notLeader";
+    return voterChangeRefusal(this.#state, role, change, nowMs);
+  }
+
+  /** What a leader knows of the other replicas; nothing when this node does not lead. */
+  get replicas(): readonly Readonly<Progress>[] {
+    const { role } = this.#state;
+    return role.kind === "leader" ? [...role.replicas.values()] : [];
   }
 
   /** When a `tick` is due; Infinity: not at all. To be asked anew after each step. */
@@ -126,12 +176,33 @@ export class RaftNode {
         assert(state.role.kind === "leader", "only a leader proposes");
         onPropose(state, state.role, event);
         break;
+      case "proposeVoters":
+        assert(state.role.kind === "leader", "only a leader proposes");
+        onProposeVoters(state, state.role, event.change);
+        break;
       case "resign":
         if (state.role.kind === "leader") resign(state, state.role);
         break;
       case "unreachable":
         this.#onUnreachable(event.nodeId);
         break;
+      default:
+        this.#onSnapshotEvent(event);
+    }
+  }
+
+  #onSnapshotEvent(event: SnapshotEvent): void {
+    const state = this.#state;
+    switch (event.kind) {
+      case "snapshotTaken":
+        onSnapshotTaken(state, event.id);
+        break;
+      case "logStart":
+        onLogStart(state, event.id);
+        break;
+      default:
+        // A leader never loads one (K12), whatever it began before it was elected.
+        if (state.role.kind === "follower") onSnapshotFetched(state, state.role, event);
     }
   }
 
@@ -139,7 +210,7 @@ export class RaftNode {
   #start(): void {
     const state = this.#state;
     const { leaderId } = state;
-    if (state.isVoter && state.voters.all.length === 1) becomeProspective(state, null);
+    if (state.voters.isOnly(state.self)) becomeProspective(state, null);
     else if (leaderId !== null && leaderId !== state.self.nodeId) becomeFollower(state, leaderId);
     else if (state.isVoter) becomeUnattached(state);
     else becomeUnattached(state, 0);
@@ -153,7 +224,7 @@ export class RaftNode {
         if (state.nowMs >= role.electionAtMs) this.#lookForLeader();
         break;
       case "resigned":
-        if (state.nowMs >= role.untilMs) becomeProspective(state, null);
+        if (state.nowMs >= role.untilMs) this.#lookForLeader();
         break;
       case "prospective":
       case "candidate":
@@ -191,7 +262,10 @@ export class RaftNode {
   #onFlushed(endOffset: number): void {
     const state = this.#state;
     const { role } = state;
-    state.log.flushed(endOffset);
+    const { log } = state;
+    log.flushed(endOffset);
+    // A snapshot that was loaded is the log's start now, and holds nothing else than what is committed.
+    if (log.flushedEndOffset >= log.start.endOffset) state.commit(log.start.endOffset);
     if (role.kind === "leader") onLeaderFlushed(state, role);
     if (role.kind === "follower") onFollowerFlushed(state, role);
   }
@@ -220,18 +294,18 @@ export class RaftNode {
           onLeaderResigned(state, from, message.preferredSuccessors);
         }
         break;
-      case "fetch":
-        this.#onFetch(from, message);
-        break;
-      case "fetchAnswer":
-        this.#onFetchAnswer(from, message);
-        break;
       case "refusal":
         // From the leader itself: it is none any more.
         if (message.epoch === state.epoch && message.leaderId === null) {
           onLeaderResigned(state, from, []);
         }
         break;
+      case "fetch":
+      case "fetchSnapshot":
+        this.#onRequest(from, message);
+        break;
+      default:
+        this.#onAnswer(from, message);
     }
   }
 
@@ -264,19 +338,31 @@ export class RaftNode {
     }
   }
 
-  #onFetch(from: ReplicaKey, request: FetchRequest): void {
+  #onRequest(from: ReplicaKey, request: FetchRequest | SnapshotRequest): void {
     const state = this.#state;
     const { role } = state;
     const isLeading = role.kind === "leader" && role.epochStartOffset !== null;
-    if (isLeading && request.epoch === state.epoch) onFetch(state, role, from, request);
-    else this.#refuse(from);
+    if (!isLeading || request.epoch !== state.epoch) this.#refuse(from);
+    else if (request.kind === "fetch") onFetch(state, role, from, request);
+    else onFetchSnapshot(state, role, from, request);
   }
 
-  #onFetchAnswer(from: ReplicaKey, answer: FetchAnswer): void {
+  #onAnswer(from: ReplicaKey, answer: FetchAnswer | SnapshotChunk | SnapshotGone): void {
     const state = this.#state;
     const { role } = state;
     if (answer.epoch !== state.epoch || role.kind !== "follower") return;
-    if (role.leaderId === from.nodeId) onFetchAnswer(state, role, answer);
+    if (role.leaderId !== from.nodeId) return;
+    switch (answer.kind) {
+      case "fetchAnswer":
+        onFetchAnswer(state, role, answer);
+        break;
+      case "snapshotChunk":
+        onSnapshotChunk(state, role, answer);
+        break;
+      case "snapshotGone":
+        onSnapshotLost(state, role, answer.id);
+        break;
+    }
   }
 
   #refuse(to: ReplicaKey): void {
@@ -289,6 +375,8 @@ function leaderNamedIn(from: ReplicaKey, message: Message): number | null {
   switch (message.kind) {
     case "beginQuorumEpoch":
     case "fetchAnswer":
+    case "snapshotChunk":
+    case "snapshotGone":
       return from.nodeId;
     case "voteAnswer":
     case "refusal":

@@ -1,4 +1,4 @@
-import type { FetchRequest } from "./messages.ts";
+import type { FetchRequest, SnapshotId } from "./messages.ts";
 import type { ReplicaKey } from "./voters.ts";
 
 /**
@@ -39,10 +39,20 @@ export interface Follower {
   hasHeard: boolean;
   /** When a fetch was answered last or, after a wait for this node's own disk, sent. */
   heardAtMs: number;
-  /** The fetch that waits for its answer; null: the node waits for its own disk. */
+  /** The request that waits for its answer; null: the node waits for its own disk. */
   fetch: { sentAtMs: number } | null;
+  /** What is fetched instead of records, and from where on. */
+  snapshot: SnapshotProgress | null;
   /** The leader's, which may be beyond what is synced here. */
   leaderHighWatermark: number;
+}
+
+export interface SnapshotProgress {
+  readonly id: SnapshotId;
+  /** All before is written, or is being written. */
+  position: number;
+  /** Nothing is left to be asked for. */
+  isWhole: boolean;
 }
 
 export interface Leader {
@@ -63,6 +73,10 @@ export interface Progress {
   /** All below is synced there, and the same as here. Never falls. */
   endOffset: number;
   fetchedAtMs: number;
+  /** Where the leader's log ended when it fetched last. */
+  leaderEndOffset: number;
+  /** When it had, as it showed later, all that there was; -Infinity: never so far. */
+  caughtUpAtMs: number;
   /** A fetch at the end of the log waits for news. */
   parked: { readonly request: FetchRequest; readonly untilMs: number } | null;
 }

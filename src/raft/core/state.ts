@@ -4,7 +4,7 @@ import type { Effect, QuorumState } from "./events.ts";
 import type { LogView } from "./log-view.ts";
 import type { Message } from "./messages.ts";
 import type { Role } from "./roles.ts";
-import { isSameReplica, type ReplicaKey, type VoterSet } from "./voters.ts";
+import { isSameReplica, type ReplicaKey, type Voter, type VoterSet } from "./voters.ts";
 
 /** Kafka's controller.quorum.* and what follows from them. */
 export interface RaftTiming {
@@ -30,10 +30,11 @@ export const DEFAULT_TIMING: RaftTiming = {
 
 export interface RaftNodeOptions {
   readonly self: ReplicaKey;
-  readonly voters: VoterSet;
   readonly timing: RaftTiming;
   readonly random: Random;
   readonly log: LogView;
+  /** The voters that a batch's Voters record names; null: it has none. Pure. */
+  readonly votersIn: (batch: Buffer) => readonly Voter[] | null;
   /** As it was read from the disk; null: this node never heard of an epoch. */
   readonly quorumState: QuorumState | null;
 }
@@ -43,9 +44,9 @@ const NEVER_HEARD: QuorumState = { leaderEpoch: 0, leaderId: null, voted: null }
 /** What the roles share: epoch, vote, log and what is to be done. */
 export class RaftState {
   readonly self: ReplicaKey;
-  readonly voters: VoterSet;
   readonly timing: RaftTiming;
   readonly log: LogView;
+  readonly votersIn: RaftNodeOptions["votersIn"];
   role: Role = { kind: "unattached", electionAtMs: Infinity };
   nowMs = 0;
   readonly #random: Random;
@@ -53,7 +54,7 @@ export class RaftState {
   #leaderId: number | null;
   #voted: ReplicaKey | null;
   /** Never falls (K9). */
-  #highWatermark = 0;
+  #highWatermark: number;
   #durable: QuorumState;
   #persisting: QuorumState | null = null;
   /**
@@ -64,12 +65,14 @@ export class RaftState {
   #effects: Effect[] = [];
   #told: { readonly leaderId: number | null; readonly leaderEpoch: number } | null = null;
 
-  constructor({ self, voters, timing, random, log, quorumState }: RaftNodeOptions) {
+  constructor({ self, timing, random, log, votersIn, quorumState }: RaftNodeOptions) {
     this.self = self;
-    this.voters = voters;
     this.timing = timing;
     this.#random = random;
     this.log = log;
+    this.votersIn = votersIn;
+    // A snapshot holds nothing else than what is committed.
+    this.#highWatermark = log.newestSnapshot.endOffset;
     this.#durable = quorumState ?? NEVER_HEARD;
     // A log without its quorum state: its epochs were led in.
     const isBehindLog = log.lastEpoch > this.#durable.leaderEpoch;
@@ -93,6 +96,11 @@ export class RaftState {
 
   get highWatermark(): number {
     return this.#highWatermark;
+  }
+
+  /** Those of the last Voters record in the log, committed or not (KIP-853). */
+  get voters(): VoterSet {
+    return this.log.voters;
   }
 
   get isVoter(): boolean {

@@ -1,6 +1,6 @@
 import { type Random, randomBelow, randomUuid, SeededRandom } from "../../../src/base/random.ts";
 import type { Effect, EpochStart, RaftEvent } from "../../../src/raft/core/events.ts";
-import { LogView } from "../../../src/raft/core/log-view.ts";
+import { LOG_BEGINNING, LogView } from "../../../src/raft/core/log-view.ts";
 import type { Batch, Message } from "../../../src/raft/core/messages.ts";
 import type { RaftNode } from "../../../src/raft/core/node.ts";
 import { DEFAULT_TIMING, type RaftNodeOptions } from "../../../src/raft/core/state.ts";
@@ -68,6 +68,7 @@ export class ModelCluster {
     const keys = Array.from({ length: options.voterCount + options.observerCount }, (_, index) => ({
       nodeId: index + 1,
       directoryId: randomUuid(ids),
+      endpoints: [],
     }));
     this.voters = new VoterSet(keys.slice(0, options.voterCount));
     this.replicas = keys.map((key) => ({
@@ -94,14 +95,17 @@ export class ModelCluster {
     const synced = disk.cached.slice(0, disk.syncedCount);
     const node = this.#newNode({
       self: key,
-      voters: this.voters,
       timing: DEFAULT_TIMING,
       random: this.random.fork(`node-${key.nodeId}-${replica.startCount}`),
       log: new LogView({
         endOffset: endOffsetOf(disk.cached),
         flushedEndOffset: endOffsetOf(synced),
+        start: LOG_BEGINNING,
+        newestSnapshot: LOG_BEGINNING,
         epochs: epochsOf(disk.cached),
+        voterHistory: [{ endOffset: 0, voters: this.voters }],
       }),
+      votersIn: () => null,
       quorumState: disk.quorumState,
     });
     const isDirty = disk.syncedCount < Math.max(disk.cached.length, disk.durable.length);

@@ -2,11 +2,16 @@ import { must } from "../../../src/base/assert.ts";
 import type { Uuid } from "../../../src/base/ids.ts";
 import type { Random } from "../../../src/base/random.ts";
 import type { Effect, QuorumState, RaftEvent } from "../../../src/raft/core/events.ts";
-import { LogView } from "../../../src/raft/core/log-view.ts";
-import type { Batch, FetchOutcome, Message } from "../../../src/raft/core/messages.ts";
+import { LOG_BEGINNING, LogView } from "../../../src/raft/core/log-view.ts";
+import type { Batch, FetchOutcome, Message, SnapshotId } from "../../../src/raft/core/messages.ts";
 import { RaftNode } from "../../../src/raft/core/node.ts";
 import { DEFAULT_TIMING } from "../../../src/raft/core/state.ts";
-import { type ReplicaKey, VoterSet } from "../../../src/raft/core/voters.ts";
+import {
+  type ReplicaKey,
+  type Voter,
+  type VoterChange,
+  VoterSet,
+} from "../../../src/raft/core/voters.ts";
 
 /**
  * A transcript is what happens to one node and what it does about it. Lines of the writer begin with
@@ -17,7 +22,10 @@ import { type ReplicaKey, VoterSet } from "../../../src/raft/core/voters.ts";
  *   > wait 500                  time goes on; a tick, if one was due
  *   > 2: fetch epoch=1 ...      a message of replica 2; of 2', which has another directory
  *   > persisted | flushed 3 | propose 2 | resign | unreachable 2
+ *   > voters add 4              proposed, or what is against it
+ *   > snapshotTaken 5 | logStart 5 | snapshotWritten 9@2 4096 | snapshotLoaded 9@2 1,2,3 | snapshotRejected 9@2
  *
+ * A log may begin at a snapshot, `start=3@1`. A batch that says who the voters are is written `6@2:1+2+4`.
  * Nothing is left to chance: every random wait is its shortest.
  */
 export function replayTranscript(text: string): string {
@@ -45,40 +53,60 @@ const SHORTEST: Random = {
 
 class Player {
   readonly #node: RaftNode;
+  readonly #firstVoters: VoterSet;
   #nowMs = 0;
 
   constructor(line: string) {
     const [, id = "", , voters = "", ...fields] = line.split(" ");
     const given = fieldsOf(fields);
-    const log = listOf(given.get("log")).map(placeOf);
-    let startOffset = 0;
+    const startText = given.get("start");
+    const start = startText === undefined ? LOG_BEGINNING : snapshotIdOf(startText);
+    const log = batchesOf(start.endOffset, given.get("log"));
     const epochs = new Map<number, number>();
-    for (const { offset, epoch } of log) {
-      if (!epochs.has(epoch)) epochs.set(epoch, startOffset);
-      startOffset = offset;
+    this.#firstVoters = new VoterSet(voters.split(",").map(voterOf));
+    const voterHistory = [{ endOffset: start.endOffset, voters: this.#firstVoters }];
+    for (const { baseOffset, endOffset, leaderEpoch, bytes } of log) {
+      if (!epochs.has(leaderEpoch)) epochs.set(leaderEpoch, baseOffset);
+      const changed = votersIn(bytes);
+      if (changed !== null) voterHistory.push({ endOffset, voters: new VoterSet(changed) });
     }
-    const endOffset = log.at(-1)?.offset ?? 0;
+    const endOffset = log.at(-1)?.endOffset ?? start.endOffset;
     this.#node = new RaftNode({
       self: replicaOf(id),
-      voters: new VoterSet(voters.split(",").map(replicaOf)),
       timing: DEFAULT_TIMING,
       random: SHORTEST,
       log: new LogView({
+        start,
+        newestSnapshot: start,
         endOffset,
         flushedEndOffset: Number(given.get("flushed") ?? endOffset),
-        epochs: [...epochs].map(([epoch, start]) => ({ epoch, startOffset: start })),
+        epochs: [...epochs].map(([epoch, startOffset]) => ({ epoch, startOffset })),
+        voterHistory,
       }),
+      votersIn,
       quorumState: given.has("epoch") ? quorumStateOf(given) : null,
     });
   }
 
   play(line: string): string[] {
     const lines: string[] = [];
+    const refusal = this.#refusalOf(line);
+    if (refusal !== null) return [`  ${refusal}`];
     for (const event of this.#eventsOf(line)) {
       for (const effect of this.#node.step(event, this.#nowMs))
         lines.push(`  ${formatEffect(effect)}`);
     }
     return [...lines, `  = ${this.#state()}`];
+  }
+
+  /** A driver asks before it tells the node of such an event. */
+  #refusalOf(line: string): string | null {
+    const [word, argument = "", replica = ""] = line.split(" ");
+    if (word === "voters") {
+      return this.#node.voterChangeRefusal(voterChangeOf(argument, replica), this.#nowMs);
+    }
+    if (word !== "snapshotTaken") return null;
+    return this.#node.snapshotIdAt(Number(argument)) === null ? "not to be taken" : null;
   }
 
   #eventsOf(line: string): RaftEvent[] {
@@ -100,12 +128,31 @@ class Player {
         return [{ kind: "propose", recordCount: Number(argument), bytes: Buffer.alloc(0) }];
       case "unreachable":
         return [{ kind: "unreachable", nodeId: Number(argument) }];
+      case "voters":
+        return [{ kind: "proposeVoters", change: voterChangeOf(argument, fields[0] ?? "") }];
       case "start":
       case "persisted":
       case "resign":
         return [{ kind: word }];
       default:
-        throw new Error(`no such event: ${line}`);
+        return [this.#snapshotEventOf(word, argument, fields[0] ?? "")];
+    }
+  }
+
+  #snapshotEventOf(kind: string, argument: string, detail: string): RaftEvent {
+    const id = snapshotIdOf(argument);
+    switch (kind) {
+      case "snapshotTaken":
+        return { kind, id: must(this.#node.snapshotIdAt(id.endOffset), "it may be taken") };
+      case "snapshotWritten":
+        return { kind, id, endPosition: Number(detail) };
+      case "snapshotLoaded":
+        return { kind, id, voters: detail.split(",").map(voterOf) };
+      case "snapshotRejected":
+      case "logStart":
+        return { kind, id };
+      default:
+        throw new Error(`no such event: ${kind}`);
     }
   }
 
@@ -116,6 +163,10 @@ class Player {
     if (leaderId !== null) facts.push(`leader=${leaderId}`);
     if (voted !== null) facts.push(`voted=${voted.nodeId}`);
     facts.push(`end=${endOffset}`, `flushed=${flushedEndOffset}`, `highWatermark=${highWatermark}`);
+    const { voters } = this.#node;
+    if (idsOf(voters.all) !== idsOf(this.#firstVoters.all)) {
+      facts.push(`voters=${idsOf(voters.all)}`);
+    }
     if (deadlineMs < Infinity) facts.push(`deadline=${deadlineMs}`);
     return facts.join(" ");
   }
@@ -134,7 +185,11 @@ function formatEffect(effect: Effect): string {
     case "appendEpochStart": {
       const { baseOffset, recordCount, leaderEpoch, grantingVoters } = effect.epochStart;
       const place = `${baseOffset + recordCount}@${leaderEpoch}`;
-      return `appendEpochStart ${place} grantedBy=${grantingVoters.map(({ nodeId }) => nodeId).join()}`;
+      return `appendEpochStart ${place} grantedBy=${idsOf(grantingVoters)}`;
+    }
+    case "appendVoters": {
+      const { baseOffset, leaderEpoch, voters } = effect.append;
+      return `appendVoters ${baseOffset + 1}@${leaderEpoch} voters=${idsOf(voters)}`;
     }
     case "truncate":
       return `truncate ${effect.endOffset}`;
@@ -142,6 +197,14 @@ function formatEffect(effect: Effect): string {
       return `send ${effect.to}: ${formatMessage(effect.message)}`;
     case "sendRecords":
       return `sendRecords ${effect.to}: ${formatFields({ ...effect.position })}`;
+    case "sendSnapshotChunk":
+      return `sendSnapshotChunk ${effect.to}: ${formatFields({ ...effect.position })}`;
+    case "writeSnapshot": {
+      const { id, position, bytes, isLast } = effect;
+      return `writeSnapshot ${formatFields({ id, position, bytes, isLast })}`;
+    }
+    case "resetLog":
+      return `resetLog ${formatValue(effect.id)}`;
     case "commit":
       return `commit ${effect.highWatermark}`;
     case "leaderChange":
@@ -161,13 +224,30 @@ function formatFields(fields: object): string {
 
 function formatValue(value: unknown): string {
   if (Array.isArray(value)) return value.map(formatValue).join();
+  if (Buffer.isBuffer(value)) return String(value.length);
   if (isReplica(value)) return String(value.nodeId);
-  if (isOutcome(value)) {
-    return value.kind === "records"
-      ? formatBatches(value.batches)
-      : `diverging:${value.endOffset}@${value.epoch}`;
-  }
+  if (isOutcome(value)) return formatOutcome(value);
+  if (isSnapshotId(value)) return `${value.endOffset}@${value.epoch}`;
   return value === null ? "none" : JSON.stringify(value);
+}
+
+function formatOutcome(outcome: FetchOutcome): string {
+  switch (outcome.kind) {
+    case "records":
+      return formatBatches(outcome.batches);
+    case "diverging":
+      return `diverging:${outcome.endOffset}@${outcome.epoch}`;
+    case "snapshot":
+      return `snapshot:${formatValue(outcome.id)}`;
+  }
+}
+
+function idsOf(replicas: readonly ReplicaKey[]): string {
+  return replicas.map(({ nodeId }) => nodeId).join();
+}
+
+function isSnapshotId(value: unknown): value is SnapshotId {
+  return typeof value === "object" && value !== null && "endOffset" in value;
 }
 
 function isReplica(value: unknown): value is ReplicaKey {
@@ -220,6 +300,27 @@ function messageOf(kind: string, given: ReadonlyMap<string, string>): Message {
     case "refusal":
       return { kind, epoch, leaderId };
     default:
+      return snapshotMessageOf(kind, epoch, given);
+  }
+}
+
+function snapshotMessageOf(
+  kind: string,
+  epoch: number,
+  given: ReadonlyMap<string, string>,
+): Message {
+  const id = snapshotIdOf(must(given.get("id"), "the message names a snapshot"));
+  const position = Number(given.get("position"));
+  switch (kind) {
+    case "fetchSnapshot":
+      return { kind, epoch, id, position };
+    case "snapshotChunk": {
+      const bytes = Buffer.alloc(Number(given.get("bytes")));
+      return { kind, epoch, id, position, sizeBytes: Number(given.get("size")), bytes };
+    }
+    case "snapshotGone":
+      return { kind, epoch, id };
+    default:
       throw new Error(`no such message: ${kind}`);
   }
 }
@@ -230,14 +331,31 @@ function outcomeOf(fetchOffset: number, given: ReadonlyMap<string, string>): Fet
     const { offset, epoch } = placeOf(diverging);
     return { kind: "diverging", epoch, endOffset: offset };
   }
-  let baseOffset = fetchOffset;
-  const batches = listOf(given.get("batches")).map((text): Batch => {
-    const { offset: endOffset, epoch: leaderEpoch } = placeOf(text);
-    const batch = { baseOffset, endOffset, leaderEpoch, bytes: Buffer.alloc(0) };
+  const snapshot = given.get("snapshot");
+  if (snapshot !== undefined) return { kind: "snapshot", id: snapshotIdOf(snapshot) };
+  return { kind: "records", batches: batchesOf(fetchOffset, given.get("batches")) };
+}
+
+/** `3@1,4@1:1+2`: where each ends, its epoch, and the voters from there on. */
+function batchesOf(startOffset: number, text: string | undefined): Batch[] {
+  let baseOffset = startOffset;
+  return listOf(text).map((batch) => {
+    const [place = "", voters = ""] = batch.split(":");
+    const { offset: endOffset, epoch: leaderEpoch } = placeOf(place);
+    const bytes = Buffer.from(voters);
+    const made = { baseOffset, endOffset, leaderEpoch, bytes };
     baseOffset = endOffset;
-    return batch;
+    return made;
   });
-  return { kind: "records", batches };
+}
+
+function votersIn(batch: Buffer): readonly Voter[] | null {
+  return batch.length === 0 ? null : batch.toString().split("+").map(voterOf);
+}
+
+function voterChangeOf(kind: string, replica: string): VoterChange {
+  if (kind === "remove") return { kind, voter: replicaOf(replica) };
+  return { kind: "add", voter: voterOf(replica) };
 }
 
 function quorumStateOf(given: ReadonlyMap<string, string>): QuorumState {
@@ -253,6 +371,15 @@ function quorumStateOf(given: ReadonlyMap<string, string>): QuorumState {
 /** `2`, or `2'` for the same node with another directory. */
 function replicaOf(text: string): ReplicaKey {
   return { nodeId: Number(text.replace("'", "")), directoryId: `directory-${text}` as Uuid };
+}
+
+function voterOf(text: string): Voter {
+  return { ...replicaOf(text), endpoints: [] };
+}
+
+function snapshotIdOf(text: string): SnapshotId {
+  const { offset: endOffset, epoch } = placeOf(text);
+  return { endOffset, epoch };
 }
 
 function placeOf(text: string): { offset: number; epoch: number } {
