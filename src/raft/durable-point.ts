@@ -86,10 +86,20 @@ export class DurablePoint {
   async write(): Promise<void> {
     await this.#writing;
     if (this.#offset === this.#writtenOffset || this.#hasFailed) return;
-    this.#writing = this.#replace(this.#offset).finally(() => {
+    this.#writing = this.#note(this.#offset).finally(() => {
       this.#writing = null;
     });
     await this.#writing;
+  }
+
+  /**
+   * The log is about to be cut there: when this resolves, no crash leaves a file that says more, by
+   * which the cut would look like damage. Throws DiskError.
+   */
+  async retreat(offset: number): Promise<void> {
+    await this.#writing;
+    this.#offset = Math.min(this.#offset, offset);
+    if (this.#writtenOffset > offset) await this.#replace(this.#offset);
   }
 
   /** Nothing is written any more, unless by `write`. */
@@ -99,17 +109,21 @@ export class DurablePoint {
     await this.#writing;
   }
 
-  async #replace(offset: number): Promise<void> {
-    const { disk, onDiskFailure } = this.#dependencies;
+  async #note(offset: number): Promise<void> {
     try {
-      const content = encodeOffsetCheckpoint([{ ...PARTITION, offset }]);
-      await replaceFile(disk, `${this.#directory}/${FILE}`, content);
-      await disk.syncDir(this.#directory);
-      this.#writtenOffset = offset;
+      await this.#replace(offset);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.#hasFailed = !isOutOfSpace(error);
-      onDiskFailure(error);
+      this.#dependencies.onDiskFailure(error);
     }
+  }
+
+  async #replace(offset: number): Promise<void> {
+    const { disk } = this.#dependencies;
+    const content = encodeOffsetCheckpoint([{ ...PARTITION, offset }]);
+    await replaceFile(disk, `${this.#directory}/${FILE}`, content);
+    await disk.syncDir(this.#directory);
+    this.#writtenOffset = offset;
   }
 }

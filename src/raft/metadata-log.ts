@@ -6,6 +6,7 @@ import type { TimerQueue } from "../base/timer-queue.ts";
 import { DirectoryError } from "../storage/log-manager.ts";
 import { Log } from "../storage/log.ts";
 import { DEFAULT_LOG_CONFIG, type LogConfig } from "../storage/log-config.ts";
+import { TailCache } from "../storage/tail-cache.ts";
 import { DurablePoint } from "./durable-point.ts";
 
 export interface MetadataLogPorts {
@@ -31,6 +32,16 @@ const METADATA_LOG_CONFIG: LogConfig = {
   cleanupPolicy: { compacts: false, deletes: false },
 };
 
+export interface MetadataLogOptions {
+  readonly logDirectory: string;
+  /** Whether this node is the only one that has, or had, a part in the quorum. */
+  readonly isLone: boolean;
+  readonly onDiskFailure: (error: DiskError) => void;
+}
+
+/** For followers, which are at the end of the log nearly always, and for what they have just fetched. */
+const TAIL_CACHE_BYTES = 4 * 1024 * 1024;
+
 export interface MetadataLog {
   readonly log: Log;
   readonly directory: string;
@@ -40,13 +51,12 @@ export interface MetadataLog {
 /**
  * Opens the metadata log in the directory, or makes it. It is checked whole, as after a crash. What is
  * not whole at its end was not synced, so nobody was told of it, and is cut. What is damaged or missing
- * below the durable point was promised: the node must not go on without it (R10, R12), as nobody else
- * has a copy yet. Throws DirectoryError then, DiskError.
+ * below the durable point was promised: the node must not go on without it (R10, R12). Throws
+ * DirectoryError then, DiskError.
  */
 export async function openMetadataLog(
   ports: MetadataLogPorts,
-  logDirectory: string,
-  onDiskFailure: (error: DiskError) => void,
+  { logDirectory, isLone, onDiskFailure }: MetadataLogOptions,
 ): Promise<MetadataLog> {
   const directory = `${logDirectory}/${METADATA_PARTITION}`;
   await ports.disk.mkdir(directory);
@@ -59,24 +69,36 @@ export async function openMetadataLog(
     throw error;
   }
   const durablePoint = await DurablePoint.open({ ...ports, onDiskFailure }, directory);
-  const log = await Log.open(ports, {
-    directory,
-    config: METADATA_LOG_CONFIG,
-    topicId: METADATA_TOPIC_ID,
-    recoveryPoint: durablePoint.offset,
-    onFailure: onDiskFailure,
-  });
+  const tailCache = new TailCache({ capacityBytes: isLone ? 0 : TAIL_CACHE_BYTES });
+  const log = await Log.open(
+    { ...ports, tailCache },
+    {
+      directory,
+      config: METADATA_LOG_CONFIG,
+      topicId: METADATA_TOPIC_ID,
+      recoveryPoint: durablePoint.offset,
+      onFailure: onDiskFailure,
+      beforeTruncation: ({ endOffset }) => durablePoint.retreat(endOffset),
+    },
+  );
   const damage = damageOf(log);
   if (damage !== null) {
     await log.abandon();
     throw new DirectoryError(
       "DAMAGED_META",
-      `${directory} is damaged below what was synced (${damage}), and no other node has a copy: ` +
-        "restore it from a backup; without it the cluster's topics are unknown",
+      `${directory} is damaged below what was synced (${damage}), ` +
+        (isLone ? WAY_OUT_ALONE : WAY_OUT_WITH_OTHERS),
     );
   }
   return { log, directory, durablePoint };
 }
+
+const WAY_OUT_ALONE =
+  "and no other node has a copy: restore it from a backup; without it the cluster's topics are unknown";
+/** What this node had promised to keep may be what a majority rests on: it must not go on with less. */
+const WAY_OUT_WITH_OTHERS =
+  "and what it has promised is not known any more: give this node an empty log directory; " +
+  "as a controller it has to be removed from the quorum and added again (kafka-metadata-quorum)";
 
 function damageOf(log: Log): string | null {
   if (log.logStartOffset > 0) return `it begins at offset ${log.logStartOffset}`;

@@ -1,8 +1,10 @@
 import { crc32c } from "../base/crc32c.ts";
 import { type Disk, isNotFound } from "../base/disk.ts";
 import { isUuid, type Uuid, ZERO_UUID } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
 import { readSmallFile, replaceFile } from "../storage/atomic-file.ts";
 import type { QuorumState } from "./core/events.ts";
+import type { ReplicaKey } from "./core/voters.ts";
 
 /** The state file is damaged or another node's. The message names the file and the way out. */
 export class QuorumStateError extends Error {
@@ -10,6 +12,10 @@ export class QuorumStateError extends Error {
 }
 
 export const QUORUM_STATE_FILE = "quorum-state";
+
+const START_ANEW =
+  "give this node an empty log directory; as a controller it has to be removed from the quorum and " +
+  "added again (kafka-metadata-quorum)";
 
 /** Kafka's QuorumStateData: 0 names the voters by id, 1 leaves them to the log's VotersRecord. */
 const DATA_VERSION = 1;
@@ -41,6 +47,41 @@ export async function writeQuorumState(
   const path = `${directory}/${QUORUM_STATE_FILE}`;
   await replaceFile(disk, path, Buffer.from(formatQuorumState(state)));
   await disk.syncDir(directory);
+}
+
+/** What `checkQuorumState` needs to know of the node. */
+export interface QuorumStateOwner {
+  readonly directory: string;
+  readonly log: { readonly logEndOffset: number };
+  readonly self: ReplicaKey;
+  /** Whether there is, and was, no other voter. */
+  readonly isLone: boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * Whether the node may go on with this state. A lone voter has nobody to vote for, so the epoch of its
+ * log is enough; with others a lost vote could be given twice (K18). Throws QuorumStateError.
+ */
+export function checkQuorumState(state: QuorumState | null, owner: QuorumStateOwner): void {
+  const { directory, log, self, isLone, logger } = owner;
+  const path = `${directory}/${QUORUM_STATE_FILE}`;
+  if (state === null && log.logEndOffset > 0) {
+    if (isLone) {
+      logger.warn({ directory }, "quorum-state is missing; its epoch is taken from the log");
+      return;
+    }
+    throw new QuorumStateError(
+      `${path} is missing, and this node must not vote without it (K18): restore it, or ${START_ANEW}`,
+    );
+  }
+  // Another node's files would make this one lead in epochs that are not its own.
+  const otherId = state?.leaderId ?? state?.voted?.nodeId ?? self.nodeId;
+  if (!isLone || otherId === self.nodeId) return;
+  throw new QuorumStateError(
+    `${path} is of a quorum that node ${otherId} led, and this is node ${self.nodeId}: ` +
+      "set node.id to the node that the directory belongs to, or use an empty directory",
+  );
 }
 
 /** As Kafka 4 writes it, one line of JSON, with a checksum of the other fields, which Kafka skips. */
@@ -79,7 +120,8 @@ export function parseQuorumState(text: string, path: string): QuorumState {
   ) {
     throw new QuorumStateError(
       `${path} is damaged, and this node must not vote without it (K18): restore it; if this node ` +
-        "is the only controller, remove it, and the epoch is taken from the log beside it",
+        "is the only controller, remove it, and the epoch is taken from the log beside it; " +
+        `otherwise ${START_ANEW}`,
     );
   }
   return {

@@ -132,6 +132,6 @@ export function fillable(disk: Disk): { readonly disk: Disk; setFull(isFull: boo
 }
 
 /** Lets all promises run that can. */
-function settle(): Promise<void> {
+export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
