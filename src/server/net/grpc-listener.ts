@@ -157,6 +157,7 @@ export class GrpcListener implements Listener {
 class AcceptedStream implements RpcStream {
   readonly remote: string;
   readonly #call: Call;
+  /** Of the connection, which is the stream's own. */
   readonly #socket: Socket;
   #queuedBytes = 0;
   #state: "open" | "ending" | "over" = "open";
@@ -180,6 +181,11 @@ class AcceptedStream implements RpcStream {
         if (this.#state === "open") listener.onMessage(message);
       })
       .on("end", () => {
+        // Also the first that is heard when the connection breaks, and then its socket is known to be gone.
+        if (this.#socket.destroyed || this.#socket.readableEnded) {
+          over("lost", "the connection is lost");
+          return;
+        }
         if (this.#state === "open") this.#call.end();
         over("ended", "ended");
       })
@@ -206,8 +212,8 @@ class AcceptedStream implements RpcStream {
 
   destroy(): void {
     if (this.#state === "over") return;
-    // The connection is this stream's own, and whatever waits in it goes with it.
     this.#finish();
+    // What waits in it goes with it.
     this.#socket.destroy();
   }
 
