@@ -1,26 +1,44 @@
-import { assert, must } from "../../base/assert.ts";
+import { assert } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
+import { KafkaError } from "../../protocol/errors.ts";
+import { isSafeMember, registeredBroker, withoutMember } from "./broker-fencing.ts";
 import {
   type ControllerResult,
   METADATA_VERSION,
   metadataRecord,
   SUPPORTED_FEATURES,
 } from "./controller.ts";
+import { inOrder } from "./decision-chain.ts";
 import {
   type BrokerImage,
+  type ControllerImage,
   type EndPointImage,
+  type FeatureRange,
+  LOST_DIRECTORY,
   type MetadataImage,
-  NO_LEADER,
-  type PartitionImage,
-  type TopicImage,
   UNASSIGNED_DIRECTORY,
 } from "./image.ts";
+import { canLeadIn } from "./partition-change.ts";
+import { KAFKA_DEFAULTS } from "./partition-rules.ts";
+import { updatePartitions } from "./partition-updates.ts";
+import { holdsReplica } from "./replica-directories.ts";
+import type { TopicConfigs } from "./topic-configs.ts";
+
+export { unfenceBroker } from "./broker-fencing.ts";
+export {
+  assignDirectories,
+  holdsReplica,
+  type ReplicaDirectory,
+  replicaDirectory,
+} from "./replica-directories.ts";
 
 export interface RegisterBrokerCommand {
   readonly brokerId: number;
   /** New at every start of the process. */
   readonly incarnationId: Uuid;
   readonly endPoints: readonly EndPointImage[];
+  /** Left out: those of this software. */
+  readonly features?: readonly FeatureRange[];
   readonly rack: string | null;
   /** Ids of the directories that this process holds the locks of. */
   readonly logDirs: readonly Uuid[];
@@ -35,9 +53,6 @@ const BOOTSTRAP_FEATURES = [
   { name: "metadata.version", featureLevel: METADATA_VERSION },
   { name: "eligible.leader.replicas.version", featureLevel: 1 },
 ] as const;
-
-/** Kafka's BrokerRegistrationFencingChange.UNFENCE. */
-const UNFENCE = -1;
 
 /** What a new cluster begins with, as `kafka-storage format` does. Nothing once it has begun. */
 export function bootstrapCluster(image: MetadataImage): ControllerResult<null> {
@@ -61,21 +76,13 @@ export function registerBroker(
   const registered = image.brokers.get(command.brokerId);
   const isClean =
     registered === undefined || registered.brokerEpoch === command.previousBrokerEpoch;
+  const { brokerId, incarnationId, endPoints, features = SUPPORTED_FEATURES } = command;
   const record = metadataRecord("registerBroker", {
-    brokerId: command.brokerId,
-    incarnationId: command.incarnationId,
+    brokerId,
+    incarnationId,
     brokerEpoch: nextOffset,
-    endPoints: command.endPoints.map(({ name, host, port, securityProtocol }) => ({
-      name,
-      host,
-      port,
-      securityProtocol,
-    })),
-    features: SUPPORTED_FEATURES.map(({ name, minVersion, maxVersion }) => ({
-      name,
-      minSupportedVersion: minVersion,
-      maxSupportedVersion: maxVersion,
-    })),
+    endPoints: addressesOf(endPoints),
+    features: rangesOf(features),
     rack: command.rack,
     fenced: true,
     logDirs: command.logDirs,
@@ -102,146 +109,174 @@ export function fenceReplicas(
     readonly isClean: boolean;
     readonly hasOfflineDirectories?: boolean;
   },
+  topicConfigs: TopicConfigs = KAFKA_DEFAULTS,
 ): ControllerResult<{ readonly lostReplicas: readonly string[] }> {
-  const broker = registered(image, brokerId);
+  const broker = registeredBroker(image, brokerId);
   assert(broker.isFenced, "replicas are looked at before the broker is unfenced (R5)");
   const lostReplicas: string[] = [];
-  const { records } = forEachReplica(image, brokerId, (topic, partition) => {
+  const records = updatePartitions(image, topicConfigs, (topic, partition) => {
+    if (!partition.replicas.includes(brokerId)) return null;
     const isLost = !hasOfflineDirectories && !holdsReplica(broker, partition);
     if (isLost) lostReplicas.push(`${topic.name}-${partition.partitionIndex}`);
     if (isClean && !isLost) return null;
-    return withoutReplica(image, topic, partition, { brokerId, isLost });
+    const isMember =
+      isSafeMember(partition, brokerId) ||
+      partition.lastKnownElr.includes(brokerId) ||
+      partition.leader === brokerId;
+    if (!isMember) return null;
+    const fate = isLost ? { lostReplica: brokerId } : { uncleanReplica: brokerId };
+    return { ...fate, raisesLeaderEpoch: true };
   });
   return { records, answer: { lostReplicas } };
 }
 
+export interface RegistrationAnswer {
+  readonly brokerEpoch: number;
+  readonly isClean: boolean;
+  readonly lostReplicas: readonly string[];
+}
+
 /**
- * Lets the broker lead: unfences it, and gives it the partitions that nobody leads and that it is
- * entitled to. With nobody left in ISR or ELR that is, so far, only the sole member of LastKnownElr,
- * which R11 need not wait for.
+ * BrokerRegistration of any broker, whole but for the unfencing, which its heartbeats ask for (R5): the
+ * registration, fenced, then what its replicas lose. The old incarnation is fenced at once if the new
+ * one holds one of its directories: it has the lock, so the old process is dead. Otherwise the id is taken
+ * while the old one's session lasts. Asked again by the same incarnation, because the answer was lost: as
+ * if it were another one, since part of the first may be missing. Throws KafkaError
+ * DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION or UNSUPPORTED_VERSION, in Kafka's words.
  */
-export function unfenceBroker(image: MetadataImage, brokerId: number): ControllerResult<null> {
-  const { brokerEpoch } = registered(image, brokerId);
-  const unfence = metadataRecord("brokerRegistrationChange", {
-    brokerId,
-    brokerEpoch,
-    fenced: UNFENCE,
-  });
-  const elections = forEachReplica(image, brokerId, (topic, partition) => {
-    if (partition.leader !== NO_LEADER) return null;
-    const { isr, eligibleLeaderReplicas, lastKnownElr } = partition;
-    const isSoleLastKnown =
-      isr.length + eligibleLeaderReplicas.length === 0 &&
-      lastKnownElr.length === 1 &&
-      lastKnownElr[0] === brokerId;
-    if (isr.includes(brokerId)) {
-      return change(topic, partition, { leader: brokerId });
-    }
-    if (!eligibleLeaderReplicas.includes(brokerId) && !isSoleLastKnown) return null;
-    return change(topic, partition, {
-      leader: brokerId,
-      isr: [brokerId],
-      eligibleLeaderReplicas: without(eligibleLeaderReplicas, brokerId),
-      lastKnownElr: without(lastKnownElr, brokerId),
-    });
-  });
-  return { records: [unfence, ...elections.records], answer: null };
-}
-
-/** Where a replica turned out to lie, for a broker with several directories. */
-export interface ReplicaDirectory {
-  readonly topicId: Uuid;
-  readonly partitionIndex: number;
-  readonly directoryId: Uuid;
-}
-
-/** Records the directories of replicas that had none, so that a wiped one is noticed later (R5). */
-export function assignDirectories(
+export function registerIncarnation(
   image: MetadataImage,
+  command: RegisterBrokerCommand,
   {
-    brokerId,
-    replicas,
-  }: { readonly brokerId: number; readonly replicas: readonly ReplicaDirectory[] },
-): ControllerResult<null> {
-  const records = replicas.flatMap(({ topicId, partitionIndex, directoryId }) => {
-    const topic = image.topicsById.get(topicId);
-    const partition = topic?.partitions[partitionIndex];
-    if (topic === undefined || partition === undefined) return [];
-    const directories = partition.directories.map((known, index) =>
-      partition.replicas[index] === brokerId ? directoryId : known,
-    );
-    return [change(topic, partition, { directories })];
-  });
-  return { records, answer: null };
+    nextOffset,
+    hasSession,
+    topicConfigs,
+  }: {
+    readonly nextOffset: number;
+    /** Whether the incarnation that is registered was heard of within its session timeout. */
+    readonly hasSession: boolean;
+    readonly topicConfigs: TopicConfigs;
+  },
+): ControllerResult<RegistrationAnswer> {
+  const { brokerId, hasOfflineDirectories = false } = command;
+  const old = image.brokers.get(brokerId);
+  refuseDuplicate(old, command, hasSession);
+  refuseInvalid(image, command);
+  const isSame = old?.incarnationId === command.incarnationId;
+  // It was unfenced by its heartbeats, so it has had its answer: this is an old request come late.
+  if (isSame && !old.isFenced) return known(old);
+  const { records, answer } = registerBroker(image, command, nextOffset);
+  const { brokerEpoch, isClean } = answer;
+  let lostReplicas: readonly string[] = [];
+  const all = inOrder(
+    image,
+    () => records,
+    (current) => {
+      const state = { brokerId, isClean, hasOfflineDirectories };
+      const fenced = fenceReplicas(current, state, topicConfigs);
+      ({ lostReplicas } = fenced.answer);
+      return fenced.records;
+    },
+    (current) => leadershipsMoved(current, brokerId, topicConfigs),
+  );
+  return { records: all, answer: { brokerEpoch, isClean, lostReplicas } };
 }
 
-/** The directory of the broker's replica. */
-export function replicaDirectory(partition: PartitionImage, brokerId: number): Uuid {
-  const index = partition.replicas.indexOf(brokerId);
-  return partition.directories[index] ?? UNASSIGNED_DIRECTORY;
-}
-
-/** Whether the broker's replica is where the cluster knows it to be, or has no place yet. */
-export function holdsReplica(broker: BrokerImage, partition: PartitionImage): boolean {
-  const directoryId = replicaDirectory(partition, broker.brokerId);
-  return directoryId === UNASSIGNED_DIRECTORY || broker.logDirs.includes(directoryId);
-}
-
-function withoutReplica(
+/** ControllerRegistration: a node of the quorum tells of itself. Nothing, if it told the same before. */
+export function registerController(
   image: MetadataImage,
-  topic: TopicImage,
-  partition: PartitionImage,
-  { brokerId, isLost }: { readonly brokerId: number; readonly isLost: boolean },
-): Buffer | null {
-  const { isr, eligibleLeaderReplicas, lastKnownElr } = partition;
-  const wasSafe = isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId);
-  const isMember = wasSafe || lastKnownElr.includes(brokerId) || partition.leader === brokerId;
-  if (!isMember) return null;
-  const remainingIsr = without(isr, brokerId);
-  const lastKnown = without(lastKnownElr, brokerId);
-  const successor = remainingIsr.find((id) => image.brokers.get(id)?.isFenced === false);
-  return change(topic, partition, {
-    isr: remainingIsr,
-    eligibleLeaderReplicas: without(eligibleLeaderReplicas, brokerId),
-    lastKnownElr: isLost ? lastKnown : [...lastKnown, brokerId],
-    leader: partition.leader === brokerId ? (successor ?? NO_LEADER) : partition.leader,
+  command: ControllerImage,
+): ControllerResult<null> {
+  const { controllerId, incarnationId, endPoints, features } = command;
+  if (image.controllers.get(controllerId)?.incarnationId === incarnationId) {
+    return { records: [], answer: null };
+  }
+  const record = metadataRecord("registerController", {
+    controllerId,
+    incarnationId,
+    zkMigrationReady: false,
+    endPoints: addressesOf(endPoints),
+    features: rangesOf(features),
   });
+  return { records: [record], answer: null };
 }
 
-type PartitionChange = Parameters<typeof metadataRecord<"partitionChange">>[1];
-
-function change(
-  topic: TopicImage,
-  { partitionIndex }: PartitionImage,
-  fields: Omit<PartitionChange, "topicId" | "partitionId">,
-): Buffer {
-  return metadataRecord("partitionChange", {
-    ...fields,
-    topicId: topic.topicId,
-    partitionId: partitionIndex,
-  });
-}
-
-function forEachReplica(
+/**
+ * What a clean incarnation still leads, as nobody had fenced the one before, is led by others where
+ * they can. Where they cannot it stays as it was, epoch included: it leads on when it is unfenced.
+ */
+function leadershipsMoved(
   image: MetadataImage,
   brokerId: number,
-  decide: (topic: TopicImage, partition: PartitionImage) => Buffer | null,
-): ControllerResult<null> {
-  const records: Buffer[] = [];
-  for (const topic of image.topicsById.values()) {
-    for (const partition of topic.partitions) {
-      if (!partition.replicas.includes(brokerId)) continue;
-      const record = decide(topic, partition);
-      if (record !== null) records.push(record);
-    }
+  topicConfigs: TopicConfigs,
+): Buffer[] {
+  return withoutMember(image, brokerId, topicConfigs, (partition) =>
+    partition.isr.some(canLeadIn(image, partition, { leaving: brokerId })),
+  );
+}
+
+function known({ brokerEpoch }: BrokerImage): ControllerResult<RegistrationAnswer> {
+  return { records: [], answer: { brokerEpoch, isClean: true, lostReplicas: [] } };
+}
+
+function refuseDuplicate(
+  old: BrokerImage | undefined,
+  { incarnationId, logDirs }: RegisterBrokerCommand,
+  hasSession: boolean,
+): void {
+  if (old === undefined || old.incarnationId === incarnationId || !hasSession) return;
+  if (old.logDirs.some((id) => logDirs.includes(id))) return;
+  throw new KafkaError(
+    "DUPLICATE_BROKER_REGISTRATION",
+    "Another broker is registered with that broker id. If the broker was recently restarted this " +
+      "should self-resolve once the heartbeat manager expires the broker's session.",
+  );
+}
+
+/** Ids that mean something else than a directory: none yet, lost, and another one of Kafka's. */
+const RESERVED_DIRECTORIES: ReadonlySet<string> = new Set([
+  UNASSIGNED_DIRECTORY,
+  LOST_DIRECTORY,
+  "AAAAAAAAAAAAAAAAAAAAAg",
+]);
+
+function refuseInvalid(image: MetadataImage, command: RegisterBrokerCommand): void {
+  const { brokerId, logDirs, features = SUPPORTED_FEATURES } = command;
+  const invalid = (message: string) => new KafkaError("INVALID_REGISTRATION", message);
+  if (logDirs.length === 0) throw invalid("No directories specified in request");
+  if (logDirs.some((id) => RESERVED_DIRECTORIES.has(id))) {
+    throw invalid("Reserved directory ID in request");
   }
-  return { records, answer: null };
+  if (new Set(logDirs).size < logDirs.length) throw invalid("Duplicate directory ID in request");
+  for (const other of image.brokers.values()) {
+    const taken = logDirs.find((id) => other.logDirs.includes(id));
+    if (other.brokerId === brokerId || taken === undefined) continue;
+    throw invalid(`Broker ${other.brokerId} is already registered with directory ${taken}`);
+  }
+  for (const [feature, level] of image.features) {
+    const { minVersion = 0, maxVersion = 0 } = features.find(({ name }) => name === feature) ?? {};
+    if (level === 0 || (level >= minVersion && level <= maxVersion)) continue;
+    throw new KafkaError(
+      "UNSUPPORTED_VERSION",
+      `Unable to register because the broker does not support finalized version ${level} of ` +
+        `${feature}. The broker wants a version between ${minVersion} and ${maxVersion}, inclusive.`,
+    );
+  }
 }
 
-function registered(image: MetadataImage, brokerId: number): BrokerImage {
-  return must(image.brokers.get(brokerId), "the broker is registered");
+function addressesOf(endPoints: readonly EndPointImage[]) {
+  return endPoints.map(({ name, host, port, securityProtocol }) => ({
+    name,
+    host,
+    port,
+    securityProtocol,
+  }));
 }
 
-function without(ids: readonly number[], id: number): number[] {
-  return ids.filter((other) => other !== id);
+function rangesOf(features: readonly FeatureRange[]) {
+  return features.map(({ name, minVersion, maxVersion }) => ({
+    name,
+    minSupportedVersion: minVersion,
+    maxSupportedVersion: maxVersion,
+  }));
 }

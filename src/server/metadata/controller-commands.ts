@@ -3,6 +3,7 @@ import { type Api, APIS } from "../../protocol/apis.ts";
 import { errorCode } from "../../protocol/errors.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
 import { type AlteredResource, alterConfigs, type ConfigRules } from "./alter-configs.ts";
+import type { BrokerSessions } from "./broker-sessions.ts";
 import { operationOf } from "./config-operations.ts";
 import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
 import { createPartitions, refusedGrowth } from "./create-partitions.ts";
@@ -19,6 +20,10 @@ export interface DecisionContext {
   readonly random: Random;
   readonly defaults: CreateTopicsDefaults;
   readonly configRules: ConfigRules;
+  /** Of this node as the active controller. */
+  readonly sessions: BrokerSessions;
+  /** By the monotonic clock. */
+  readonly nowMs: () => number;
 }
 
 /**
@@ -39,7 +44,7 @@ export interface ControllerCommand<Req extends Message = Message, Res extends Me
   refuse(request: Infer<Req>, response: Infer<Res> | null, error: ItemError): Infer<Res>;
 }
 
-function command<Req extends Message, Res extends Message>(
+export function command<Req extends Message, Res extends Message>(
   api: Api<Req, Res>,
   rest: Omit<ControllerCommand<Req, Res>, "api">,
 ): ControllerCommand<Req, Res> {
@@ -100,14 +105,14 @@ const ELECTION_TYPES: readonly ElectionType[] = ["preferred", "unclean"];
 
 export const ELECT_LEADERS = command(APIS.electLeaders, {
   decide:
-    ({ electionType: id, topicPartitions }) =>
+    ({ electionType: id, topicPartitions }, { defaults: { topicConfigs } }) =>
     (image) => {
       const electionType = ELECTION_TYPES[id];
       if (electionType === undefined) {
         const error = itemError("INVALID_REQUEST", `Unknown election type ${id}`);
         return { records: [], answer: elections(refusedElections(topicPartitions, error), error) };
       }
-      const decided = electLeaders(image, { electionType, topicPartitions });
+      const decided = electLeaders(image, { electionType, topicPartitions }, topicConfigs);
       return answering(decided, elections(decided.answer));
     },
   refuse: ({ topicPartitions }, _response, error) =>

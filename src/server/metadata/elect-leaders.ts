@@ -3,9 +3,12 @@ import type {
   ElectLeadersRequest,
   ElectLeadersResponse,
 } from "../../protocol/messages/43-elect-leaders.ts";
-import { holdsReplica } from "./broker-registration.ts";
-import { type ControllerResult, type ItemError, itemError, metadataRecord } from "./controller.ts";
+import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
 import { type MetadataImage, NO_LEADER, type PartitionImage, type TopicImage } from "./image.ts";
+import type { Election } from "./leader-election.ts";
+import { changePartition, partitionChangeRecord } from "./partition-change.ts";
+import { type PartitionRules, partitionRules, type RulesOf } from "./partition-rules.ts";
+import type { TopicConfigs } from "./topic-configs.ts";
 
 export type TopicPartitions = NonNullable<ElectLeadersRequest["topicPartitions"]>[number];
 export type ElectionResults = ElectLeadersResponse["replicaElectionResults"];
@@ -19,13 +22,10 @@ export interface ElectLeadersCommand {
   readonly topicPartitions: readonly TopicPartitions[] | null;
 }
 
-interface Election {
+interface Outcome {
   readonly record: Buffer | null;
   readonly error: ItemError | null;
 }
-
-/** Kafka's LeaderRecoveryState of a leader that was elected without having all that was committed. */
-const RECOVERING = 1;
 
 /**
  * ElectLeaders, with Kafka's errors and words (ReplicationControlManager, PartitionChangeBuilder). A
@@ -34,10 +34,12 @@ const RECOVERING = 1;
 export function electLeaders(
   image: MetadataImage,
   { electionType, topicPartitions }: ElectLeadersCommand,
+  topicConfigs: TopicConfigs,
 ): ControllerResult<ElectionResults> {
+  const rulesOf = partitionRules(image, topicConfigs);
   const records: Buffer[] = [];
   const elect = (topic: string, partitionId: number): PartitionResult => {
-    const { record, error } = electLeader(image, topic, partitionId, electionType);
+    const { record, error } = electLeader(image, topic, partitionId, electionType, rulesOf);
     if (record !== null) records.push(record);
     return {
       partitionId,
@@ -79,7 +81,8 @@ function electLeader(
   name: string,
   partitionIndex: number,
   electionType: ElectionType,
-): Election {
+  rulesOf: RulesOf,
+): Outcome {
   const topic = image.topicsByName.get(name);
   if (topic === undefined) return unknown(`No such topic as ${name}`);
   const partition = topic.partitions[partitionIndex];
@@ -89,9 +92,7 @@ function electLeader(
       ? partition.leader === partition.replicas[0]
       : partition.leader !== NO_LEADER;
   if (isNotNeeded) return refused("ELECTION_NOT_NEEDED");
-  const record =
-    cleanElection(image, topic, partition) ??
-    (electionType === "unclean" ? uncleanElection(image, topic, partition) : null);
+  const record = electionRecord(image, topic, partition, rulesOf(topic), { kind: electionType });
   if (record !== null) return { record, error: null };
   return refused(
     electionType === "preferred"
@@ -100,68 +101,24 @@ function electLeader(
   );
 }
 
-/** By a replica that has all that was committed: the first one that can, unless it leads already. */
-function cleanElection(
+/** The change that makes somebody else, or anybody, lead; null: nobody may. */
+export function electionRecord(
   image: MetadataImage,
   topic: TopicImage,
   partition: PartitionImage,
+  rules: PartitionRules,
+  election: Election,
 ): Buffer | null {
-  const { replicas, isr, eligibleLeaderReplicas } = partition;
-  const isEligible = (brokerId: number): boolean =>
-    isr.includes(brokerId) || (isr.length === 0 && eligibleLeaderReplicas.includes(brokerId));
-  const canLead = (brokerId: number): boolean =>
-    isEligible(brokerId) && isAcceptable(image, partition, brokerId);
-  const [preferred] = replicas;
-  if (preferred !== undefined && canLead(preferred)) return elected(topic, partition, preferred);
-  if (canLead(partition.leader)) return null;
-  const other = replicas.find(canLead);
-  return other === undefined ? null : elected(topic, partition, other);
+  const change = changePartition(image, partition, rules, { election });
+  // A change without a leader is no answer to who wanted one.
+  if (change?.leader === undefined || change.leader === NO_LEADER) return null;
+  return partitionChangeRecord(topic, partition, change);
 }
 
-function elected(topic: TopicImage, partition: PartitionImage, leader: number): Buffer {
-  const { isr, eligibleLeaderReplicas } = partition;
-  return metadataRecord("partitionChange", {
-    topicId: topic.topicId,
-    partitionId: partition.partitionIndex,
-    leader,
-    ...(isr.includes(leader)
-      ? {}
-      : {
-          isr: [leader],
-          eligibleLeaderReplicas: eligibleLeaderReplicas.filter((each) => each !== leader),
-        }),
-  });
-}
-
-/** By any replica that is there: what it does not have is lost (R7). */
-function uncleanElection(
-  image: MetadataImage,
-  topic: TopicImage,
-  partition: PartitionImage,
-): Buffer | null {
-  const leader = partition.replicas.find((each) => isAcceptable(image, partition, each));
-  if (leader === undefined) return null;
-  return metadataRecord("partitionChange", {
-    topicId: topic.topicId,
-    partitionId: partition.partitionIndex,
-    leader,
-    isr: [leader],
-    eligibleLeaderReplicas: [],
-    lastKnownElr: [],
-    leaderRecoveryState: RECOVERING,
-  });
-}
-
-function isAcceptable(image: MetadataImage, partition: PartitionImage, brokerId: number): boolean {
-  const broker = image.brokers.get(brokerId);
-  if (broker === undefined || broker.isFenced || broker.isInControlledShutdown) return false;
-  return holdsReplica(broker, partition);
-}
-
-function unknown(message: string): Election {
+function unknown(message: string): Outcome {
   return { record: null, error: itemError("UNKNOWN_TOPIC_OR_PARTITION", message) };
 }
 
-function refused(name: ItemError["name"]): Election {
+function refused(name: ItemError["name"]): Outcome {
   return { record: null, error: itemError(name) };
 }

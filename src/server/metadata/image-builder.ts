@@ -2,16 +2,30 @@ import { assert, must } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
 import type { CommittedBatch } from "../../raft/raft-client.ts";
 import { decodeMetadataRecord, type MetadataRecord } from "../../protocol/metadata-records.ts";
+import { CopyOnWrite } from "./copy-on-write.ts";
 import {
   type BrokerImage,
   type ConfigImage,
   configKey,
+  type ControllerImage,
   EMPTY_IMAGE,
   type MetadataImage,
   type PartitionImage,
   type TopicImage,
   TOPIC_RESOURCE,
 } from "./image.ts";
+import {
+  brokerOf,
+  type BrokerRecord,
+  changedRegistration,
+  controllerOf,
+  isBrokerRecord,
+  isTopicRecord,
+  mergeChange,
+  partitionOf,
+  type RecordOf,
+  type TopicRecord,
+} from "./record-replay.ts";
 import { hasCollisionCharacters, unifyCollisionCharacters } from "./topic-names.ts";
 
 /** What lies between two images. */
@@ -28,8 +42,6 @@ export interface MetadataDelta {
   readonly reconfiguredTopics: readonly string[];
 }
 
-type RecordOf<K extends MetadataRecord["kind"]> = Extract<MetadataRecord, { kind: K }>["record"];
-
 /** The delta from nothing to the image. */
 export function wholeImage(image: MetadataImage): MetadataDelta {
   return {
@@ -42,12 +54,23 @@ export function wholeImage(image: MetadataImage): MetadataDelta {
   };
 }
 
-/** -2 in a PartitionChangeRecord: the leader stays. */
-const LEADER_UNCHANGED = -2;
-const RECOVERY_STATE_UNCHANGED = -1;
-/** Kafka's three-valued changes of a registration. */
-const FENCE = 1;
-const UNFENCE = -1;
+/** The delta between two images that no records lead from one to the other: a snapshot was loaded. */
+export function deltaBetween(previous: MetadataImage, image: MetadataImage): MetadataDelta {
+  const removedTopics = [...previous.topicsById.values()].filter(
+    ({ topicId }) => !image.topicsById.has(topicId),
+  );
+  return {
+    previous,
+    image,
+    changedTopics: [...image.topicsById.values()],
+    removedTopics,
+    removedTopicIds: new Set(removedTopics.map(({ topicId }) => topicId)),
+    // The images share nothing, so every topic's settings may be others.
+    reconfiguredTopics: [...image.topicsById.values()].flatMap(({ name, topicId }) =>
+      previous.topicsById.has(topicId) ? [name] : [],
+    ),
+  };
+}
 
 /**
  * Adds records to an image. What is not touched is shared with the image it began with; a map is
@@ -61,6 +84,7 @@ export class ImageBuilder {
   #nextProducerId: number;
   readonly #features: CopyOnWrite<string, number>;
   readonly #brokers: CopyOnWrite<number, BrokerImage>;
+  readonly #controllers: CopyOnWrite<number, ControllerImage>;
   readonly #topicsByName: CopyOnWrite<string, TopicImage>;
   readonly #topicsById: CopyOnWrite<Uuid, TopicImage>;
   readonly #collidingNames: CopyOnWrite<string, string>;
@@ -77,6 +101,7 @@ export class ImageBuilder {
     this.#nextProducerId = image.nextProducerId;
     this.#features = new CopyOnWrite(image.features);
     this.#brokers = new CopyOnWrite(image.brokers);
+    this.#controllers = new CopyOnWrite(image.controllers);
     this.#topicsByName = new CopyOnWrite(image.topicsByName);
     this.#topicsById = new CopyOnWrite(image.topicsById);
     this.#collidingNames = new CopyOnWrite(image.collidingNames);
@@ -92,6 +117,13 @@ export class ImageBuilder {
     for (const value of batch.records) this.replay(decodeMetadataRecord(value));
     this.#offset = batch.lastOffset;
     this.#epoch = batch.leaderEpoch;
+  }
+
+  /** Says up to where the log is contained, once the records of a snapshot have been replayed. */
+  moveTo(offset: number, epoch: number): void {
+    assert(offset >= this.#offset, "an image never goes back (K17)");
+    this.#offset = offset;
+    this.#epoch = epoch;
   }
 
   /** Applies one record without moving the offset. */
@@ -110,6 +142,7 @@ export class ImageBuilder {
       epoch: this.#epoch,
       features: this.#features.handOut(),
       brokers: this.#brokers.handOut(),
+      controllers: this.#controllers.handOut(),
       topicsByName: this.#topicsByName.handOut(),
       topicsById: this.#topicsById.handOut(),
       collidingNames: this.#collidingNames.handOut(),
@@ -223,16 +256,7 @@ export class ImageBuilder {
   #replayBroker({ kind, record }: BrokerRecord): void {
     switch (kind) {
       case "registerBroker":
-        this.#brokers.set(record.brokerId, {
-          brokerId: record.brokerId,
-          brokerEpoch: record.brokerEpoch,
-          incarnationId: record.incarnationId,
-          endPoints: record.endPoints,
-          rack: record.rack,
-          logDirs: record.logDirs,
-          isFenced: record.fenced,
-          isInControlledShutdown: record.inControlledShutdown,
-        });
+        this.#brokers.set(record.brokerId, brokerOf(record));
         return;
       case "unregisterBroker":
         this.#registered(record.brokerId, record.brokerEpoch);
@@ -244,21 +268,15 @@ export class ImageBuilder {
         this.#brokers.set(record.id, { ...broker, isFenced: kind === "fenceBroker" });
         return;
       }
-      case "brokerRegistrationChange":
-        this.#changeRegistration(record);
+      case "brokerRegistrationChange": {
+        const broker = this.#registered(record.brokerId, record.brokerEpoch);
+        this.#brokers.set(record.brokerId, changedRegistration(broker, record));
+        return;
+      }
+      case "registerController":
+        this.#controllers.set(record.controllerId, controllerOf(record));
         return;
     }
-  }
-
-  #changeRegistration(record: RecordOf<"brokerRegistrationChange">): void {
-    const broker = this.#registered(record.brokerId, record.brokerEpoch);
-    this.#brokers.set(record.brokerId, {
-      ...broker,
-      isFenced: record.fenced === FENCE || (broker.isFenced && record.fenced !== UNFENCE),
-      isInControlledShutdown:
-        broker.isInControlledShutdown || record.inControlledShutdown === FENCE,
-      logDirs: record.logDirs.length > 0 ? record.logDirs : broker.logDirs,
-    });
   }
 
   #registered(brokerId: number, brokerEpoch: number): BrokerImage {
@@ -297,124 +315,5 @@ export class ImageBuilder {
     const frozen = { ...topic, partitions };
     this.#topicsById.set(topicId, frozen);
     this.#topicsByName.set(topic.name, frozen);
-  }
-}
-
-type TopicRecord = Extract<
-  MetadataRecord,
-  { kind: "topic" | "partition" | "partitionChange" | "removeTopic" | "clearElr" }
->;
-
-type BrokerRecord = Extract<
-  MetadataRecord,
-  {
-    kind:
-      | "registerBroker"
-      | "unregisterBroker"
-      | "fenceBroker"
-      | "unfenceBroker"
-      | "brokerRegistrationChange";
-  }
->;
-
-const TOPIC_KINDS: ReadonlySet<string> = new Set<TopicRecord["kind"]>([
-  "topic",
-  "partition",
-  "partitionChange",
-  "removeTopic",
-  "clearElr",
-]);
-
-const BROKER_KINDS: ReadonlySet<string> = new Set<BrokerRecord["kind"]>([
-  "registerBroker",
-  "unregisterBroker",
-  "fenceBroker",
-  "unfenceBroker",
-  "brokerRegistrationChange",
-]);
-
-function isTopicRecord(entry: MetadataRecord): entry is TopicRecord {
-  return TOPIC_KINDS.has(entry.kind);
-}
-
-function isBrokerRecord(entry: MetadataRecord): entry is BrokerRecord {
-  return BROKER_KINDS.has(entry.kind);
-}
-
-function partitionOf(record: RecordOf<"partition">): PartitionImage {
-  return {
-    partitionIndex: record.partitionId,
-    replicas: record.replicas,
-    directories: record.directories,
-    isr: record.isr,
-    removingReplicas: record.removingReplicas,
-    addingReplicas: record.addingReplicas,
-    eligibleLeaderReplicas: record.eligibleLeaderReplicas ?? [],
-    lastKnownElr: record.lastKnownElr ?? [],
-    leader: record.leader,
-    leaderRecoveryState: record.leaderRecoveryState,
-    leaderEpoch: record.leaderEpoch,
-    partitionEpoch: record.partitionEpoch,
-  };
-}
-
-/** As Kafka merges: null and the two marks mean "as it was"; a named leader is a new leader epoch. */
-function mergeChange(
-  partition: PartitionImage,
-  change: RecordOf<"partitionChange">,
-): PartitionImage {
-  const isLeaderChanged = change.leader !== LEADER_UNCHANGED;
-  return {
-    partitionIndex: partition.partitionIndex,
-    replicas: change.replicas ?? partition.replicas,
-    directories: change.directories ?? partition.directories,
-    isr: change.isr ?? partition.isr,
-    removingReplicas: change.removingReplicas ?? partition.removingReplicas,
-    addingReplicas: change.addingReplicas ?? partition.addingReplicas,
-    eligibleLeaderReplicas: change.eligibleLeaderReplicas ?? partition.eligibleLeaderReplicas,
-    lastKnownElr: change.lastKnownElr ?? partition.lastKnownElr,
-    leader: isLeaderChanged ? change.leader : partition.leader,
-    leaderRecoveryState:
-      change.leaderRecoveryState === RECOVERY_STATE_UNCHANGED
-        ? partition.leaderRecoveryState
-        : change.leaderRecoveryState,
-    leaderEpoch: partition.leaderEpoch + (isLeaderChanged ? 1 : 0),
-    partitionEpoch: partition.partitionEpoch + 1,
-  };
-}
-
-/** A map that is copied at its first change. */
-class CopyOnWrite<K, V> {
-  #map: ReadonlyMap<K, V>;
-  #own: Map<K, V> | null = null;
-
-  constructor(map: ReadonlyMap<K, V>) {
-    this.#map = map;
-  }
-
-  get current(): ReadonlyMap<K, V> {
-    return this.#map;
-  }
-
-  /** For an image, which does not change: the next change copies again. */
-  handOut(): ReadonlyMap<K, V> {
-    this.#own = null;
-    return this.#map;
-  }
-
-  set(key: K, value: V): void {
-    this.#writable().set(key, value);
-  }
-
-  delete(key: K): void {
-    if (this.#map.has(key)) this.#writable().delete(key);
-  }
-
-  #writable(): Map<K, V> {
-    if (this.#own === null) {
-      this.#own = new Map(this.#map);
-      this.#map = this.#own;
-    }
-    return this.#own;
   }
 }

@@ -1,5 +1,5 @@
 import type { Uuid } from "../../base/ids.ts";
-import { holdsReplica } from "./broker-registration.ts";
+import { holdsReplica } from "./replica-directories.ts";
 import {
   type BrokerImage,
   type EndPointImage,
@@ -36,6 +36,17 @@ export function offlineReplicas(
     if (broker === undefined || !isReachableBy(broker, listenerName)) return true;
     return !holdsReplica(broker, partition);
   });
+}
+
+/** Replicas of the broker whose directory is none of those that it has registered: `topic-partition`. */
+export function lostReplicas(image: MetadataImage, brokerId: number): string[] {
+  const broker = image.brokers.get(brokerId);
+  if (broker === undefined) return [];
+  return [...image.topicsById.values()].flatMap(({ name, partitions }) =>
+    partitions
+      .filter((each) => each.replicas.includes(brokerId) && !holdsReplica(broker, each))
+      .map(({ partitionIndex }) => `${name}-${partitionIndex}`),
+  );
 }
 
 /** The partition's leader, if clients of the listener can reach it now. */

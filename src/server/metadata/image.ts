@@ -4,6 +4,8 @@ import type { Uuid } from "../../base/ids.ts";
 export const NO_LEADER = -1;
 /** Directory of a replica that has no place on its broker yet (KIP-858). */
 export const UNASSIGNED_DIRECTORY = "AAAAAAAAAAAAAAAAAAAAAA" as Uuid;
+/** Among a broker's directories as it registers: there are others, which it could not open. */
+export const LOST_DIRECTORY = "AAAAAAAAAAAAAAAAAAAAAQ" as Uuid;
 
 /** What the quorum has agreed on about a partition. */
 export interface PartitionImage {
@@ -43,17 +45,33 @@ export interface EndPointImage {
   readonly securityProtocol: number;
 }
 
+/** A feature that a node knows, and the levels of it. */
+export interface FeatureRange {
+  readonly name: string;
+  readonly minVersion: number;
+  readonly maxVersion: number;
+}
+
 export interface BrokerImage {
   readonly brokerId: number;
   /** Offset of its registration: unique, rising (K16). */
   readonly brokerEpoch: number;
   readonly incarnationId: Uuid;
   readonly endPoints: readonly EndPointImage[];
+  readonly features: readonly FeatureRange[];
   readonly rack: string | null;
   readonly logDirs: readonly Uuid[];
   /** A fenced broker leads nothing and clients are not sent to it. */
   readonly isFenced: boolean;
   readonly isInControlledShutdown: boolean;
+}
+
+/** A node of the quorum, as it told of itself. */
+export interface ControllerImage {
+  readonly controllerId: number;
+  readonly incarnationId: Uuid;
+  readonly endPoints: readonly EndPointImage[];
+  readonly features: readonly FeatureRange[];
 }
 
 /** Settings of one topic or broker, as they were given. */
@@ -71,6 +89,7 @@ export interface MetadataImage {
   /** Finalized features and their levels. */
   readonly features: ReadonlyMap<string, number>;
   readonly brokers: ReadonlyMap<number, BrokerImage>;
+  readonly controllers: ReadonlyMap<number, ControllerImage>;
   readonly topicsByName: ReadonlyMap<string, TopicImage>;
   readonly topicsById: ReadonlyMap<Uuid, TopicImage>;
   /** Topics whose name has a "." or "_", by the name with "_" for ".": no two may meet in metrics. */
@@ -129,6 +148,7 @@ export const EMPTY_IMAGE: MetadataImage = {
   epoch: -1,
   features: new Map(),
   brokers: new Map(),
+  controllers: new Map(),
   topicsByName: new Map(),
   topicsById: new Map(),
   collidingNames: new Map(),

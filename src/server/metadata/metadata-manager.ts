@@ -8,15 +8,7 @@ import { errorName, KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
 import { ActiveController, type Decided } from "./active-controller.ts";
-import {
-  assignDirectories,
-  bootstrapCluster,
-  fenceReplicas,
-  registerBroker,
-  type RegisterBrokerCommand,
-  type ReplicaDirectory,
-  unfenceBroker,
-} from "./broker-registration.ts";
+import { BrokerSessions } from "./broker-sessions.ts";
 import type { ConfigRules } from "./alter-configs.ts";
 import { type ItemError, itemError } from "./controller.ts";
 import { ControllerApis } from "./controller-apis.ts";
@@ -38,7 +30,7 @@ import { removeStrays, type StoredPartitions } from "./strays.ts";
 export interface MetadataManagerDependencies {
   /** Not started yet. The manager closes it. */
   readonly raft: RaftClient;
-  readonly clock: Pick<Clock, "nowMs">;
+  readonly clock: Clock;
   readonly random: Random;
   readonly timers: TimerQueue;
   readonly logger: Logger;
@@ -50,12 +42,13 @@ export interface MetadataManagerOptions {
   readonly nodeId: number;
   readonly defaults: CreateTopicsDefaults;
   readonly configRules: ConfigRules;
+  /** After so long without a heartbeat a broker is fenced. */
+  readonly sessionTimeoutMs: number;
   readonly internalTopics: InternalTopicOptions;
 }
 
-/** What this process is, told once at its start. */
-export interface BrokerRegistration {
-  readonly broker: Omit<RegisterBrokerCommand, "brokerId" | "incarnationId">;
+/** What follows the metadata on this node. */
+export interface PublicationTarget {
   readonly publisher: MetadataPublisher;
   /** The id of the directory that holds the partition; null: none. */
   readonly directoryOf: (topic: string, partitionIndex: number) => Uuid | null;
@@ -67,9 +60,6 @@ export interface Quorum extends LeaderAndEpoch {
   readonly logEndOffset: number;
   readonly highWatermark: number;
 }
-
-/** Items that one line of the log names. */
-const MAX_NAMED = 20;
 
 /** How long the first FindCoordinator waits for __consumer_offsets; clients ask again. */
 const INTERNAL_TOPIC_TIMEOUT_MS = 30_000;
@@ -88,7 +78,7 @@ export class MetadataManager {
   readonly #timers: TimerQueue;
   readonly #logger: Logger;
   readonly #options: MetadataManagerOptions;
-  #brokerEpoch: number | null = null;
+  readonly #duties: ControllerDuties;
 
   private constructor(dependencies: MetadataManagerDependencies, options: MetadataManagerOptions) {
     this.#raft = dependencies.raft;
@@ -99,16 +89,23 @@ export class MetadataManager {
     const controller = new ActiveController(dependencies.raft);
     this.#controller = controller;
     const { nodeId, defaults, configRules } = options;
-    const context = { nodeId, random: dependencies.random, defaults, configRules };
+    const context = {
+      ...{ nodeId, random: dependencies.random, defaults, configRules },
+      sessions: new BrokerSessions(options),
+      nowMs: () => dependencies.clock.nowMs(),
+    };
     this.#client = new ControllerClient({
       ...dependencies,
       apis: new ControllerApis(controller, context, CONTROLLER_COMMANDS),
       isActive: () => controller.image !== null,
     });
-    this.#publication = new ImagePublication(this.#controller, { nodeId: options.nodeId });
+    this.#publication = new ImagePublication(this.#controller, { nodeId });
+    const { sessions } = context;
+    const { topicConfigs } = defaults;
+    this.#duties = new ControllerDuties({ ...dependencies, controller, sessions, topicConfigs }, { nodeId });
   }
 
-  /** Replays the log and takes the lead. Nothing is served yet: `register` does that. */
+  /** Replays the log; a quorum of one leads then. Nothing is served yet: see `publish`. */
   static async open(
     dependencies: MetadataManagerDependencies,
     options: MetadataManagerOptions,
@@ -133,51 +130,43 @@ export class MetadataManager {
     return { ...leader, logEndOffset: nextOffset, highWatermark };
   }
 
-  /** Of this incarnation, for `.kafka_cleanshutdown`; null before `register`. */
-  get brokerEpoch(): number | null {
-    return this.#brokerEpoch;
-  }
-
   /** Tells of every image that comes after now, once it is served. Returns what ends it. */
   subscribe(listener: (image: MetadataImage, delta: MetadataDelta) => void): () => void {
     return this.#publication.subscribe(listener);
   }
 
   /**
-   * Registers this incarnation in R5's order, each step appended after the one before: fenced; replicas
-   * that are not clean lose their place and their partitions get a leader epoch; unfenced, and elected
-   * where it may lead. Resolves with the broker epoch when all that this node leads is open.
+   * Applies all that is committed to this node, and from now on all that comes; called once. Resolves when
+   * this node serves the first image: what it leads is open.
    */
-  async register(registration: BrokerRegistration): Promise<number> {
-    assert(this.#brokerEpoch === null, "a process registers once");
-    const brokerId = this.#options.nodeId;
-    const incarnationId = randomUuid(this.#random);
-    this.#controller.run(bootstrapCluster);
-    const command = { ...registration.broker, brokerId, incarnationId };
-    const { hasOfflineDirectories = false } = command;
-    const { answer } = this.#controller.run((image, nextOffset) =>
-      registerBroker(image, command, nextOffset),
+  publish(target: PublicationTarget): Promise<void> {
+    return this.#publication.start(target, ({ image, removedTopicIds }) =>
+      removeStrays(target.storedPartitions, image, removedTopicIds, this.#logger),
     );
-    const { isClean, brokerEpoch } = answer;
-    const fenced = this.#controller.run((image) =>
-      fenceReplicas(image, { brokerId, isClean, hasOfflineDirectories }),
-    );
-    const unfenced = this.#controller.run((image) => unfenceBroker(image, brokerId));
-    await unfenced.committed;
-    this.#brokerEpoch = brokerEpoch;
-    this.#logger.info({ brokerId, brokerEpoch, isClean }, "registered");
-    const { lostReplicas } = fenced.answer;
-    if (lostReplicas.length > 0) {
-      this.#logger.error(
-        { lostReplicas: lostReplicas.slice(0, MAX_NAMED), lostCount: lostReplicas.length },
-        "the directory of these replicas is gone, and their data with it: where no other replica is " +
-          "left, the partition stays offline until its topic is deleted",
-      );
-    }
-    await this.#publication.start(registration, ({ image, removedTopicIds }) =>
-      removeStrays(registration.storedPartitions, image, removedTopicIds, this.#logger),
-    );
-    return brokerEpoch;
+  }
+
+  /** Resolves when the offset is committed, as far as this node knows. Rejects with KafkaError. */
+  whenCommitted(offset: number): Promise<void> {
+    return this.#publication.whenCommitted(offset);
+  }
+
+  /** R16: the process of that incarnation is known to be gone. */
+  brokerGone(incarnation: BrokerIncarnation): void {
+    this.#duties.brokerGone(incarnation);
+  }
+
+  /**
+   * Has the active controller decide; resolves when that is committed, which this node need not know yet.
+   * Rejects with KafkaError; what was decided may hold all the same.
+   */
+  async submit<Req extends Message, Res extends Message>(
+    command: ControllerCommand<Req, Res>,
+    request: Infer<Req>,
+    timeoutMs: number,
+  ): Promise<Infer<Res>> {
+    const { answer, committed } = await this.#client.run(command, request, timeoutMs);
+    await this.#within(timeoutMs, committed);
+    return answer;
   }
 
   /**
@@ -258,32 +247,38 @@ export class MetadataManager {
 
   /** Commits what was appended, then takes nothing any more. Idempotent. */
   async close(): Promise<void> {
+    this.#duties.end();
     await this.#raft.close();
     this.#controller.deactivate();
     await this.#publication.close(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
   }
 
   /** Null when the decision is committed and this node serves it; otherwise why it is not waited for. */
-  #whenServed(
+  async #whenServed(
     { lastOffset, committed }: Pick<Decided<unknown>, "lastOffset" | "committed">,
     timeoutMs: number,
   ): Promise<ItemError | null> {
-    // The offset alone would not do: after a change of leaders another record may stand there.
-    const served = committed.then(() => this.#publication.when(lastOffset ?? -1));
-    return new Promise((resolve, reject) => {
-      const timer = this.#timers.after(timeoutMs, () => resolve(itemError("REQUEST_TIMED_OUT")));
-      served.then(
-        () => {
-          timer.cancel();
-          resolve(null);
-        },
-        (error: unknown) => {
-          timer.cancel();
-          if (error instanceof KafkaError) resolve(itemOf(error));
-          else reject(error instanceof Error ? error : new Error(String(error)));
-        },
+    try {
+      // The offset alone would not do: after a change of leaders another record may stand there.
+      const served = committed.then(() => this.#publication.when(lastOffset ?? -1));
+      await this.#within(timeoutMs, served);
+      return null;
+    } catch (error) {
+      if (error instanceof KafkaError) return itemOf(error);
+      throw error;
+    }
+  }
+
+  /** Rejects with REQUEST_TIMED_OUT when that has not happened by then. */
+  async #within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+    const timeout = new Promise<never>((_resolve, reject) => {
+      const timer = this.#timers.after(timeoutMs, () => reject(new KafkaError("REQUEST_TIMED_OUT")));
+      promise.then(
+        () => timer.cancel(),
+        () => timer.cancel(),
       );
     });
+    await Promise.race([promise, timeout]);
   }
 
   #onLeaderChange({ leaderId, leaderEpoch }: LeaderAndEpoch): void {
@@ -291,7 +286,9 @@ export class MetadataManager {
       // After a failure that has healed, too: the controller begins again with what is committed.
       this.#publication.resume();
       this.#controller.activate(leaderEpoch, this.#publication.committedImage());
+      this.#duties.begin();
     } else {
+      this.#duties.end();
       this.#controller.deactivate();
     }
   }
@@ -302,6 +299,7 @@ export class MetadataManager {
       { error },
       `${message}: no topic is created, deleted or changed; others are served`,
     );
+    this.#duties.end();
     this.#controller.deactivate();
     this.#publication.fail(new KafkaError("KAFKA_STORAGE_ERROR", message, { cause: error }));
   }

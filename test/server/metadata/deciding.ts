@@ -1,5 +1,6 @@
 import { SeededRandom } from "../../../src/base/random.ts";
 import type { Uuid } from "../../../src/base/ids.ts";
+import { BrokerSessions } from "../../../src/server/metadata/broker-sessions.ts";
 import {
   type ControllerCommand,
   CREATE_TOPICS,
@@ -25,6 +26,8 @@ export function deciding(image: MetadataImage): Executing & { readonly asked: un
   const context = {
     ...{ nodeId: 1, defaults: DEFAULTS, configRules: CONFIG_RULES },
     random: new SeededRandom("deciding"),
+    sessions: new BrokerSessions({ sessionTimeoutMs: 9000 }),
+    nowMs: () => 0,
   };
   return {
     asked,

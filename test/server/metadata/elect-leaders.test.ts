@@ -7,7 +7,7 @@ import {
   type TopicPartitions,
 } from "../../../src/server/metadata/elect-leaders.ts";
 import type { MetadataImage, PartitionImage } from "../../../src/server/metadata/image.ts";
-import { apply, clusterOf, topic, uuid, withTopics } from "./cluster-image.ts";
+import { apply, clusterOf, DEFAULTS, topic, uuid, withTopics } from "./cluster-image.ts";
 
 const IMAGE = withTopics(
   clusterOf(1, 2, 3),
@@ -41,7 +41,11 @@ function elect(
   electionType: ElectionType,
   topicPartitions: readonly TopicPartitions[] | null = [{ topic: "x", partitions: [0] }],
 ) {
-  const { records, answer } = electLeaders(image, { electionType, topicPartitions });
+  const { records, answer } = electLeaders(
+    image,
+    { electionType, topicPartitions },
+    DEFAULTS.topicConfigs,
+  );
   return {
     partition: apply(image, records).topicsByName.get("x")!.partitions[0]!,
     recordCount: records.length,
@@ -94,7 +98,7 @@ describe("a preferred election", () => {
 });
 
 describe("an unclean election", () => {
-  const stranded = changed({ leader: -1, isr: [], lastKnownElr: [2] });
+  const stranded = changed({ leader: -1, isr: [] });
 
   test("R-18: takes any replica that is there, and notes that it may lack something", () => {
     const { partition, results } = elect(stranded, "unclean");
@@ -105,6 +109,18 @@ describe("an unclean election", () => {
       lastKnownElr: [],
       leaderRecoveryState: 1,
     });
+  });
+
+  test("R11: prefers one of the last known, who need not lack anything if it was the only one", () => {
+    const several = changed({ leader: -1, isr: [], lastKnownElr: [3, 2] });
+    expect(elect(several, "unclean").partition).toMatchObject({
+      leader: 3,
+      isr: [3],
+      lastKnownElr: [],
+      leaderRecoveryState: 1,
+    });
+    const sole = changed({ leader: -1, isr: [], lastKnownElr: [2] });
+    expect(elect(sole, "unclean").partition).toMatchObject({ leader: 2, leaderRecoveryState: 0 });
   });
 
   test("prefers one that has everything", () => {

@@ -1,0 +1,47 @@
+import type { Uuid } from "../../base/ids.ts";
+import { type ControllerResult, metadataRecord } from "./controller.ts";
+import {
+  type BrokerImage,
+  type MetadataImage,
+  type PartitionImage,
+  UNASSIGNED_DIRECTORY,
+} from "./image.ts";
+
+/** The directory of the broker's replica. */
+export function replicaDirectory(partition: PartitionImage, brokerId: number): Uuid {
+  const index = partition.replicas.indexOf(brokerId);
+  return partition.directories[index] ?? UNASSIGNED_DIRECTORY;
+}
+
+/** Whether the broker's replica is where the cluster knows it to be, or has no place yet. */
+export function holdsReplica(broker: BrokerImage, partition: PartitionImage): boolean {
+  const directoryId = replicaDirectory(partition, broker.brokerId);
+  return directoryId === UNASSIGNED_DIRECTORY || broker.logDirs.includes(directoryId);
+}
+
+/** Where a replica turned out to lie, for a broker with several directories. */
+export interface ReplicaDirectory {
+  readonly topicId: Uuid;
+  readonly partitionIndex: number;
+  readonly directoryId: Uuid;
+}
+
+/** Records the directories of replicas that had none, so that a wiped one is noticed later (R5). */
+export function assignDirectories(
+  image: MetadataImage,
+  {
+    brokerId,
+    replicas,
+  }: { readonly brokerId: number; readonly replicas: readonly ReplicaDirectory[] },
+): ControllerResult<null> {
+  const records = replicas.flatMap(({ topicId, partitionIndex, directoryId }) => {
+    const partition = image.topicsById.get(topicId)?.partitions[partitionIndex];
+    if (partition === undefined) return [];
+    const directories = partition.directories.map((known, index) =>
+      partition.replicas[index] === brokerId ? directoryId : known,
+    );
+    const change = { topicId, partitionId: partitionIndex, directories };
+    return [metadataRecord("partitionChange", change)];
+  });
+  return { records, answer: null };
+}
