@@ -1,5 +1,5 @@
 import { type Api, APIS, CONTROLLER_APIS } from "../../protocol/apis.ts";
-import { errorCode, KafkaError } from "../../protocol/errors.ts";
+import { errorCode } from "../../protocol/errors.ts";
 import { int32, int64, request } from "../../protocol/schema.ts";
 import type { Infer } from "../../protocol/schema.ts";
 import { unregisterBroker } from "./broker-fencing.ts";
@@ -9,9 +9,9 @@ import {
   registerIncarnation,
   type RegisterBrokerCommand,
 } from "./broker-registration.ts";
-import { command, type ControllerCommand } from "./controller-commands.ts";
-import type { ControllerResult, ItemError } from "./controller.ts";
-import { LOST_DIRECTORY, type MetadataImage } from "./image.ts";
+import { command, type ControllerCommand, withRefusal } from "./controller-commands.ts";
+import type { ItemError } from "./controller.ts";
+import { LOST_DIRECTORY } from "./image.ts";
 import { allocateProducerIds } from "./producer-id-blocks.ts";
 
 type RegistrationRequest = Infer<typeof CONTROLLER_APIS.brokerRegistration.request>;
@@ -19,7 +19,7 @@ type RegistrationRequest = Infer<typeof CONTROLLER_APIS.brokerRegistration.reque
 /** Whoever asks has been found to be of this cluster (INCONSISTENT_CLUSTER_ID). */
 export const BROKER_REGISTRATION = command(CONTROLLER_APIS.brokerRegistration, {
   decide: (wanted, { sessions, nowMs, defaults: { topicConfigs } }) =>
-    answered(
+    withRefusal(
       (image, nextOffset) => {
         const old = image.brokers.get(wanted.brokerId);
         const hasSession = old !== undefined && sessions.has(old, nowMs());
@@ -29,6 +29,10 @@ export const BROKER_REGISTRATION = command(CONTROLLER_APIS.brokerRegistration, {
       },
       (error) => registered(-1, error),
     ),
+  decided: ({ brokerId }, { errorCode: code, brokerEpoch }, image, { sessions, nowMs }) => {
+    if (code !== 0) return;
+    sessions.touch({ brokerId, brokerEpoch, metadataOffset: -1 }, image, nowMs());
+  },
   refuse: (_request, _response, error) => registered(-1, error),
 });
 
@@ -53,13 +57,17 @@ function registered(brokerEpoch: number, error?: ItemError) {
 
 export const BROKER_HEARTBEAT = command(CONTROLLER_APIS.brokerHeartbeat, {
   decide: (beat, { sessions, defaults: { topicConfigs } }) =>
-    answered(
+    withRefusal(
       (image) => {
         const { records, answer } = brokerHeartbeat(image, beat, { sessions, topicConfigs });
         return { records, answer: { throttleTimeMs: 0, errorCode: 0, ...answer } };
       },
       (error) => unheard(error),
     ),
+  decided: (beat, { errorCode: code }, image, { sessions, nowMs }) => {
+    const { brokerId, brokerEpoch, currentMetadataOffset: metadataOffset } = beat;
+    if (code === 0) sessions.touch({ brokerId, brokerEpoch, metadataOffset }, image, nowMs());
+  },
   refuse: (_request, _response, error) => unheard(error),
 });
 
@@ -70,7 +78,7 @@ function unheard(error: ItemError) {
 
 export const UNREGISTER_BROKER = command(APIS.unregisterBroker, {
   decide: ({ brokerId }, { defaults: { topicConfigs } }) =>
-    answered(
+    withRefusal(
       (image) => {
         const { records } = unregisterBroker(image, brokerId, topicConfigs);
         return { records, answer: plain() };
@@ -118,7 +126,7 @@ const allocateProducerIdsApi = {
 
 export const ALLOCATE_PRODUCER_IDS = command(allocateProducerIdsApi, {
   decide: (demand) =>
-    answered(
+    withRefusal(
       (image) => {
         const { records, answer } = allocateProducerIds(image, demand);
         return { records, answer: allocated(answer.firstProducerId, answer.count) };
@@ -134,21 +142,6 @@ function allocated(producerIdStart: number, producerIdLen: number, error?: ItemE
 
 function codeOf(error?: ItemError): number {
   return errorCode(error?.name ?? "NONE");
-}
-
-/** A decision that throws KafkaError, as one that answers it. */
-function answered<A>(
-  decide: (image: MetadataImage, nextOffset: number) => ControllerResult<A>,
-  refuse: (error: ItemError) => A,
-): (image: MetadataImage, nextOffset: number) => ControllerResult<A> {
-  return (image, nextOffset) => {
-    try {
-      return decide(image, nextOffset);
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error;
-      return { records: [], answer: refuse({ name: error.errorName, message: error.message }) };
-    }
-  };
 }
 
 /** What brokers and operators ask about brokers. */

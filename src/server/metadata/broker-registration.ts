@@ -18,6 +18,7 @@ import {
   type MetadataImage,
   UNASSIGNED_DIRECTORY,
 } from "./image.ts";
+import { endPointFields, featureFields } from "./image-records.ts";
 import { canLeadIn } from "./partition-change.ts";
 import { KAFKA_DEFAULTS } from "./partition-rules.ts";
 import { updatePartitions } from "./partition-updates.ts";
@@ -81,8 +82,8 @@ export function registerBroker(
     brokerId,
     incarnationId,
     brokerEpoch: nextOffset,
-    endPoints: addressesOf(endPoints),
-    features: rangesOf(features),
+    endPoints: endPointFields(endPoints),
+    features: featureFields(features),
     rack: command.rack,
     fenced: true,
     logDirs: command.logDirs,
@@ -195,8 +196,8 @@ export function registerController(
     controllerId,
     incarnationId,
     zkMigrationReady: false,
-    endPoints: addressesOf(endPoints),
-    features: rangesOf(features),
+    endPoints: endPointFields(endPoints),
+    features: featureFields(features),
   });
   return { records: [record], answer: null };
 }
@@ -262,21 +263,4 @@ function refuseInvalid(image: MetadataImage, command: RegisterBrokerCommand): vo
         `${feature}. The broker wants a version between ${minVersion} and ${maxVersion}, inclusive.`,
     );
   }
-}
-
-function addressesOf(endPoints: readonly EndPointImage[]) {
-  return endPoints.map(({ name, host, port, securityProtocol }) => ({
-    name,
-    host,
-    port,
-    securityProtocol,
-  }));
-}
-
-function rangesOf(features: readonly FeatureRange[]) {
-  return features.map(({ name, minVersion, maxVersion }) => ({
-    name,
-    minSupportedVersion: minVersion,
-    maxSupportedVersion: maxVersion,
-  }));
 }

@@ -1,6 +1,6 @@
 import { type Random, randomUuid } from "../../base/random.ts";
 import { type Api, APIS } from "../../protocol/apis.ts";
-import { errorCode } from "../../protocol/errors.ts";
+import { errorCode, KafkaError } from "../../protocol/errors.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
 import { type AlteredResource, alterConfigs, type ConfigRules } from "./alter-configs.ts";
 import type { BrokerSessions } from "./broker-sessions.ts";
@@ -37,6 +37,13 @@ export interface ControllerCommand<Req extends Message = Message, Res extends Me
     request: Infer<Req>,
     context: DecisionContext,
   ): (image: MetadataImage, nextOffset: number) => ControllerResult<Infer<Res>>;
+  /** What was decided has been appended, and the image holds it. Called by the active controller. */
+  decided?(
+    request: Infer<Req>,
+    response: Infer<Res>,
+    image: MetadataImage,
+    context: DecisionContext,
+  ): void;
   /**
    * The answer where it is not known that what was decided holds; `response` is the decision's own, if
    * there was one, and what it refuses stays refused for its own reason.
@@ -49,6 +56,21 @@ export function command<Req extends Message, Res extends Message>(
   rest: Omit<ControllerCommand<Req, Res>, "api">,
 ): ControllerCommand<Req, Res> {
   return { api, ...rest };
+}
+
+/** A decision that throws KafkaError, as one that answers it. */
+export function withRefusal<A>(
+  decide: (image: MetadataImage, nextOffset: number) => ControllerResult<A>,
+  refuse: (error: ItemError) => A,
+): (image: MetadataImage, nextOffset: number) => ControllerResult<A> {
+  return (image, nextOffset) => {
+    try {
+      return decide(image, nextOffset);
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+      return { records: [], answer: refuse({ name: error.errorName, message: error.message }) };
+    }
+  };
 }
 
 export const CREATE_TOPICS = command(APIS.createTopics, {
@@ -224,14 +246,3 @@ function alterationAnswer({ resourceType, resourceName }: Resource, error: ItemE
 function answering<A>({ records }: ControllerResult<unknown>, answer: A): ControllerResult<A> {
   return { records, answer };
 }
-
-/** All that the active controller decides for others. */
-export const CONTROLLER_COMMANDS = [
-  CREATE_TOPICS,
-  CREATE_PARTITIONS,
-  DELETE_TOPICS,
-  ELECT_LEADERS,
-  UPDATE_FEATURES,
-  ALTER_CONFIGS,
-  INCREMENTAL_ALTER_CONFIGS,
-] as const;

@@ -7,6 +7,8 @@ import { activeBrokers, directoriesFor } from "./placement.ts";
 /** Replicas of each new partition, in the order of their indexes. */
 export type Assignment = readonly (readonly number[])[];
 
+const MANUAL = "The manual partition assignment includes";
+
 /**
  * Why a partition may not have the replicas that a client chose for it, in Kafka's words; null when it
  * may. Those before it have `replicationFactor` replicas each.
@@ -17,18 +19,11 @@ export function assignmentProblem(
   brokerIds: readonly number[],
   replicationFactor = 0,
 ): string | null {
-  const manual = "The manual partition assignment includes";
-  if (brokerIds.length === 0) return `${manual} an empty replica list.`;
-  const sorted = [...brokerIds].sort((a, b) => a - b);
-  for (const [index, brokerId] of sorted.entries()) {
-    if (!image.brokers.has(brokerId)) {
-      return `${manual} broker ${brokerId}, but no such broker is registered.`;
-    }
-    if (sorted[index - 1] === brokerId) return `${manual} the broker ${brokerId} more than once.`;
-  }
+  const problem = replicasProblem(image, brokerIds);
+  if (problem !== null) return problem;
   if (brokerIds.length !== replicationFactor) {
     return (
-      `${manual} a partition with ${brokerIds.length} replica(s), but this is not consistent with ` +
+      `${MANUAL} a partition with ${brokerIds.length} replica(s), but this is not consistent with ` +
       `previous partitions, which have ${replicationFactor} replica(s).`
     );
   }
@@ -38,6 +33,19 @@ export function assignmentProblem(
     `All brokers specified in the manual partition assignment for partition ${partitionIndex} ` +
     "are fenced or in controlled shutdown."
   );
+}
+
+/** Why no partition may have these replicas, in Kafka's words; null when one may. */
+export function replicasProblem(image: MetadataImage, brokerIds: readonly number[]): string | null {
+  if (brokerIds.length === 0) return `${MANUAL} an empty replica list.`;
+  const sorted = [...brokerIds].sort((a, b) => a - b);
+  for (const [index, brokerId] of sorted.entries()) {
+    if (!image.brokers.has(brokerId)) {
+      return `${MANUAL} broker ${brokerId}, but no such broker is registered.`;
+    }
+    if (sorted[index - 1] === brokerId) return `${MANUAL} the broker ${brokerId} more than once.`;
+  }
+  return null;
 }
 
 /** The records of partitions from `firstPartitionIndex` on; each has an active replica. */
