@@ -10,6 +10,7 @@ import type { BrokerConfig } from "./config-keys.ts";
 import { listenersOf } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
 import type { ConfigRules } from "./metadata/alter-configs.ts";
+import type { BrokerLifecycleOptions } from "./metadata/broker-lifecycle.ts";
 import type { MetadataManagerOptions } from "./metadata/metadata-manager.ts";
 import { TopicConfigs } from "./metadata/topic-configs.ts";
 import type { ConnectionLimits } from "./net/connection-limits.ts";
@@ -116,6 +117,18 @@ export function topicConfigsOf({ given, ...config }: BrokerConfig): TopicConfigs
   return new TopicConfigs((key) => given.get(key) ?? null, config["node.id"]);
 }
 
+export function lifecycleOptionsOf(
+  config: BrokerConfig,
+  clusterId: string,
+): BrokerLifecycleOptions {
+  return {
+    nodeId: config["node.id"],
+    clusterId,
+    heartbeatIntervalMs: config["broker.heartbeat.interval.ms"],
+    sessionTimeoutMs: config["broker.session.timeout.ms"],
+  };
+}
+
 export function metadataOptionsOf(
   config: BrokerConfig,
   configRules: ConfigRules,
@@ -124,6 +137,7 @@ export function metadataOptionsOf(
   return {
     nodeId: config["node.id"],
     configRules,
+    sessionTimeoutMs: config["broker.session.timeout.ms"],
     defaults: {
       numPartitions: config["num.partitions"],
       replicationFactor: config["default.replication.factor"],

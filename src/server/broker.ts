@@ -9,6 +9,7 @@ import type { Partition } from "../replica/partition.ts";
 import { LogManager } from "../storage/log-manager.ts";
 import {
   groupOptionsOf,
+  lifecycleOptionsOf,
   listenersOptionsOf,
   logManagerOptionsOf,
   metadataOptionsOf,
@@ -26,6 +27,7 @@ import { createHandlers } from "./handlers.ts";
 import { type HealthCheck, healthChecks } from "./health.ts";
 import type { LogLevels } from "./log-levels.ts";
 import { brokerOverrides, clusterOverrides, type MetadataImage } from "./metadata/image.ts";
+import { BrokerLifecycle } from "./metadata/broker-lifecycle.ts";
 import { MetadataManager } from "./metadata/metadata-manager.ts";
 import { Publisher } from "./metadata/publisher.ts";
 import type { TopicConfigs } from "./metadata/topic-configs.ts";
@@ -149,7 +151,7 @@ class NodeBroker implements Broker {
     this.#onClose(() => timers.close());
     const logs = await this.#openLogs(timers);
     const { clusterId } = logs;
-    const metadata = await this.#openMetadata(logs, timers);
+    const { metadata, lifecycle } = await this.#openMetadata(logs, timers);
 
     // A stop, from below: no new requests; groups answer what they have parked; appends get their
     // acknowledgements; only then do partitions refuse, and whoever is left is cut off.
@@ -171,13 +173,13 @@ class NodeBroker implements Broker {
     const moves = new ReplicaMoves({
       ...{ replicas, logs, logger },
       assignDirectory: ({ topicId, partitionIndex }, directoryId) =>
-        metadata.assignDirectory({ topicId, partitionIndex, directoryId }),
+        lifecycle.assignDirectories([{ topicId, partitionIndex, directoryId }]),
     });
     this.#onClose(() => moves.close());
 
     await this.#listeners.bindFreePorts();
     this.#onClose(() => this.#listeners.stop());
-    await this.#register({ logs, replicas, metadata, coordinator });
+    await this.#register({ logs, replicas, metadata, lifecycle, coordinator });
     await moves.resume();
     const fetchSessions = new FetchSessions(
       { clock, random: random.fork("fetch sessions") },
@@ -185,7 +187,17 @@ class NodeBroker implements Broker {
     );
     const handlers = createHandlers(
       {
-        ...{ fetchSessions, replicas, metadata, coordinator, clock, offload, logger, clusterId },
+        ...{
+          fetchSessions,
+          replicas,
+          metadata,
+          lifecycle,
+          coordinator,
+          clock,
+          offload,
+          logger,
+          clusterId,
+        },
         ...{ logs, disk, moves },
         greatestProducerId: () => greatestProducerId(logs),
         configAdmin: new ConfigAdmin({
@@ -217,7 +229,10 @@ class NodeBroker implements Broker {
   }
 
   /** The metadata log lies in the first directory; what holds for this node is replayed when it resolves. */
-  async #openMetadata(logs: LogManager, timers: TimerQueue): Promise<MetadataManager> {
+  async #openMetadata(
+    logs: LogManager,
+    timers: TimerQueue,
+  ): Promise<Pick<Parts, "metadata" | "lifecycle">> {
     const { clock, disk, logger, random } = this.#ports;
     let brokerEpoch = (): number | null => null;
     this.#onClose(() => logs.close(brokerEpoch()));
@@ -242,15 +257,20 @@ class NodeBroker implements Broker {
       }),
     );
     this.#onClose(() => metadata.close());
-    brokerEpoch = () => metadata.brokerEpoch;
     this.#metadata = metadata;
+    const lifecycle = new BrokerLifecycle(
+      { metadata, clock, random: random.fork("broker"), timers, logger },
+      lifecycleOptionsOf(this.#config, logs.clusterId),
+    );
+    brokerEpoch = () => lifecycle.brokerEpoch;
+    this.#onClose(() => lifecycle.close());
     metadata.subscribe((_image, delta) => this.#uncleanElections.observe(delta));
-    return metadata;
+    return { metadata, lifecycle };
   }
 
   /** Tells the cluster of this process, and opens all that it leads. */
   async #register(parts: Parts): Promise<void> {
-    const { logs, metadata, replicas, coordinator } = parts;
+    const { logs, metadata, lifecycle, replicas, coordinator } = parts;
     metadata.subscribe((image, { removedTopics }) => {
       const cluster = clusterOverrides(image);
       this.#live.update({ cluster, broker: brokerOverrides(image, this.#config["node.id"]) });
@@ -279,7 +299,7 @@ class NodeBroker implements Broker {
       },
       { nodeId: this.#config["node.id"] },
     );
-    await metadata.register({
+    await lifecycle.start({
       broker: {
         endPoints: this.#listeners.bound.map((listener) => ({ ...listener, securityProtocol: 0 })),
         rack: this.#config["broker.rack"],
@@ -320,6 +340,7 @@ interface Parts {
   readonly logs: LogManager;
   readonly replicas: ReplicaManager;
   readonly metadata: MetadataManager;
+  readonly lifecycle: BrokerLifecycle;
   readonly coordinator: GroupCoordinator;
 }
 

@@ -49,9 +49,6 @@ const WAITING = keys(
 
 const QUORUM = keys("a lone node waits for no other", {
   "auto.leader.rebalance.enable": boolean(true),
-  "broker.heartbeat.interval.ms": int(2000, {}),
-  "broker.session.timeout.ms": int(9000, {}),
-  "controlled.shutdown.enable": boolean(true),
   "controller.performance.always.log.threshold.ms": internal(long(2000, { min: 0 })),
   "controller.performance.sample.period.ms": internal(long(60000, { min: 100 })),
   "controller.quorum.append.linger.ms": int(25, { min: 0 }),

@@ -1,4 +1,5 @@
 import {
+  boolean,
   clusterWide,
   int,
   list,
@@ -24,6 +25,20 @@ export const NODE_KEYS = {
   "log.dir": list("/tmp/kafka-logs", "Where data lies, unless log.dirs is set."),
   "log.dirs": withoutDefault(
     list("", "Directories for data, over which partitions are spread; default: log.dir."),
+  ),
+  "broker.heartbeat.interval.ms": int(
+    2000,
+    { min: 1 },
+    "How often this broker tells the controller that it is alive.",
+  ),
+  "broker.session.timeout.ms": int(
+    9000,
+    { min: 1 },
+    "A broker that the controller has not heard of for so long is fenced.",
+  ),
+  "controlled.shutdown.enable": boolean(
+    true,
+    "Whether a broker that stops first lets others lead what it leads.",
   ),
   "broker.rack": optionalString("The rack or zone of this node, told to clients."),
   "metadata.log.dir": optionalString("Where the metadata log lies: the first of log.dirs."),

@@ -38,6 +38,7 @@ import { offsetDeleteHandler } from "./handlers/47-offset-delete.ts";
 import { listConfigResourcesHandler } from "./handlers/74-list-config-resources.ts";
 import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
 import { currentLeader, leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
+import type { BrokerLifecycle } from "./metadata/broker-lifecycle.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
 import { ProducerIds } from "./metadata/producer-ids.ts";
 import { finalizedLevels } from "./metadata/update-features.ts";
@@ -49,6 +50,7 @@ export interface HandlerDependencies {
   readonly moves: ReplicaMoves;
   readonly fetchSessions: FetchSessions;
   readonly metadata: MetadataManager;
+  readonly lifecycle: Pick<BrokerLifecycle, "allocateProducerIds">;
   readonly coordinator: GroupCoordinator;
   readonly logs: LogManager;
   readonly disk: Disk;
@@ -137,11 +139,11 @@ function groupHandlers({ metadata, coordinator }: HandlerDependencies): readonly
 }
 
 function metadataHandlers(
-  { metadata, logger, clusterId, greatestProducerId }: HandlerDependencies,
+  { metadata, lifecycle, logger, clusterId, greatestProducerId }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
   const producerIds = new ProducerIds(
-    () => metadata.allocateProducerIds(greatestProducerId()),
+    () => lifecycle.allocateProducerIds(greatestProducerId()),
     () => (greatestProducerId() < metadata.image.nextProducerId ? -1 : greatestProducerId()),
   );
   return [

@@ -301,6 +301,7 @@ export class LogDirectory {
    * point of an older log must not be taken for one of a new log under the same name. Throws DiskError.
    */
   async dropStaleEntries(): Promise<void> {
+    if (!this.#hasStaleEntries) return;
     await this.#mailbox.run(async () => {
       if (!this.#hasStaleEntries) return;
       for (const [name, values] of this.checkpoints) {

@@ -39,7 +39,10 @@ export class ControllerApis {
     command: ControllerCommand<Req, Res>,
     request: Infer<Req>,
   ): Decided<Infer<Res>> {
-    return this.#controller.run(command.decide(request, this.#context));
+    const decided = this.#controller.run(command.decide(request, this.#context));
+    const { image } = this.#controller;
+    if (image !== null) command.decided?.(request, decided.answer, image, this.#context);
+    return decided;
   }
 
   /**

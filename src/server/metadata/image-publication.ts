@@ -1,12 +1,7 @@
 import type { Uuid } from "../../base/ids.ts";
 import { KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch } from "../../raft/raft-client.ts";
-import type { ActiveController } from "./active-controller.ts";
-import {
-  assignDirectories,
-  type ReplicaDirectory,
-  replicaDirectory,
-} from "./broker-registration.ts";
+import { type ReplicaDirectory, replicaDirectory } from "./replica-directories.ts";
 import { EMPTY_IMAGE, type MetadataImage } from "./image.ts";
 import { ImageBuilder, type MetadataDelta, wholeImage } from "./image-builder.ts";
 import { OffsetWaiters } from "./offset-waiters.ts";
@@ -17,6 +12,7 @@ type Listener = (image: MetadataImage, delta: MetadataDelta) => void;
 interface Target {
   readonly publisher: MetadataPublisher;
   readonly directoryOf: (topic: string, partitionIndex: number) => Uuid | null;
+  readonly assignDirectories: (replicas: readonly ReplicaDirectory[]) => Promise<void>;
 }
 
 /**
@@ -25,10 +21,10 @@ interface Target {
  * are told, and they come back at once with what they were told.
  */
 export class ImagePublication {
-  readonly #controller: ActiveController;
   readonly #nodeId: number;
   readonly #listeners = new Set<Listener>();
   readonly #waiters = new OffsetWaiters();
+  readonly #committedWaiters = new OffsetWaiters();
   #image = EMPTY_IMAGE;
   /** The image of the last delta that was begun. */
   #begunImage = EMPTY_IMAGE;
@@ -40,8 +36,7 @@ export class ImagePublication {
   /** Topics that were deleted before the start: their directories may have outlived a crash. */
   #removedTopicIds: ReadonlySet<Uuid> = new Set();
 
-  constructor(controller: ActiveController, options: { readonly nodeId: number }) {
-    this.#controller = controller;
+  constructor(options: { readonly nodeId: number }) {
     this.#nodeId = options.nodeId;
   }
 
@@ -65,7 +60,10 @@ export class ImagePublication {
   /** Takes committed batches, in order. */
   add(batches: readonly CommittedBatch[]): void {
     this.#next ??= new ImageBuilder(this.#begunImage);
-    for (const batch of batches) this.#next.replayBatch(batch);
+    for (const batch of batches) {
+      this.#next.replayBatch(batch);
+      this.#committedWaiters.reach(batch.lastOffset);
+    }
     if (this.#target !== null) this.#run(this.#target);
   }
 
@@ -90,6 +88,11 @@ export class ImagePublication {
     return this.#waiters.wait(offset);
   }
 
+  /** Resolves when the offset is committed, as far as this node knows. Rejects as `when` does. */
+  whenCommitted(offset: number): Promise<void> {
+    return this.#committedWaiters.wait(offset);
+  }
+
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -98,17 +101,19 @@ export class ImagePublication {
   /** Nothing more will be committed, unless `resume` is called. */
   fail(error: KafkaError): void {
     this.#waiters.fail(error);
+    this.#committedWaiters.fail(error);
   }
 
   /** The metadata log goes on. */
   resume(): void {
     this.#waiters.resume();
+    this.#committedWaiters.resume();
   }
 
   /** Resolves when nothing is being applied; what is left is not begun. */
   async close(error: KafkaError): Promise<void> {
     this.#isClosed = true;
-    this.#waiters.fail(error);
+    this.fail(error);
     await this.#running;
   }
 
@@ -129,9 +134,9 @@ export class ImagePublication {
     }
   }
 
-  async #apply({ publisher, directoryOf }: Target, delta: MetadataDelta): Promise<void> {
+  async #apply({ publisher, ...target }: Target, delta: MetadataDelta): Promise<void> {
     await publisher.apply(delta);
-    await this.#assignDirectories(delta, directoryOf);
+    await this.#assignDirectories(delta, target);
     this.#image = delta.image;
     for (const listener of this.#listeners) listener(delta.image, delta);
     this.#waiters.reach(delta.image.offset);
@@ -144,7 +149,7 @@ export class ImagePublication {
    */
   async #assignDirectories(
     { changedTopics }: MetadataDelta,
-    directoryOf: Target["directoryOf"],
+    { directoryOf, assignDirectories }: Omit<Target, "publisher">,
   ): Promise<void> {
     const replicas: ReplicaDirectory[] = [];
     for (const { name, topicId, partitions } of changedTopics) {
@@ -158,8 +163,7 @@ export class ImagePublication {
     }
     if (replicas.length === 0) return;
     try {
-      const command = { brokerId: this.#nodeId, replicas };
-      await this.#controller.run((image) => assignDirectories(image, command)).committed;
+      await assignDirectories(replicas);
     } catch (error) {
       // Handled: the log has failed or the node is closing, and both are told to all who wait.
       if (!(error instanceof KafkaError)) throw error;

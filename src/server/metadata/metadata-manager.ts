@@ -1,29 +1,27 @@
-import { assert, must } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
-import { type Random, randomUuid } from "../../base/random.ts";
+import type { Random } from "../../base/random.ts";
 import type { TimerQueue } from "../../base/timer-queue.ts";
 import { errorName, KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
+import { ControllerDuties } from "./controller-duties.ts";
+import type { BrokerIncarnation } from "./broker-fencing.ts";
+import type { ReplicaDirectory } from "./replica-directories.ts";
 import { ActiveController, type Decided } from "./active-controller.ts";
 import { BrokerSessions } from "./broker-sessions.ts";
 import type { ConfigRules } from "./alter-configs.ts";
 import { type ItemError, itemError } from "./controller.ts";
 import { ControllerApis } from "./controller-apis.ts";
 import { type ControllerChannel, ControllerClient } from "./controller-client.ts";
-import {
-  CONTROLLER_COMMANDS,
-  type ControllerCommand,
-  CREATE_TOPICS,
-} from "./controller-commands.ts";
+import { CONTROLLER_COMMANDS } from "./controller-command-list.ts";
+import { type ControllerCommand, CREATE_TOPICS } from "./controller-commands.ts";
 import type { CreateTopicsDefaults } from "./create-topics.ts";
 import type { MetadataImage } from "./image.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import { ImagePublication } from "./image-publication.ts";
 import { type InternalTopicOptions, newTopic } from "./new-topic.ts";
-import { allocateProducerIds, type ProducerIdBlock } from "./producer-id-blocks.ts";
 import type { MetadataPublisher } from "./publisher.ts";
 import { removeStrays, type StoredPartitions } from "./strays.ts";
 
@@ -52,6 +50,8 @@ export interface PublicationTarget {
   readonly publisher: MetadataPublisher;
   /** The id of the directory that holds the partition; null: none. */
   readonly directoryOf: (topic: string, partitionIndex: number) => Uuid | null;
+  /** Notes where replicas of this node lie; resolves when that is agreed on. Rejects with KafkaError. */
+  readonly assignDirectories: (replicas: readonly ReplicaDirectory[]) => Promise<void>;
   readonly storedPartitions: StoredPartitions;
 }
 
@@ -74,7 +74,6 @@ export class MetadataManager {
   readonly #client: ControllerClient;
   readonly #publication: ImagePublication;
   readonly #raft: RaftClient;
-  readonly #random: Random;
   readonly #timers: TimerQueue;
   readonly #logger: Logger;
   readonly #options: MetadataManagerOptions;
@@ -82,7 +81,6 @@ export class MetadataManager {
 
   private constructor(dependencies: MetadataManagerDependencies, options: MetadataManagerOptions) {
     this.#raft = dependencies.raft;
-    this.#random = dependencies.random;
     this.#timers = dependencies.timers;
     this.#logger = dependencies.logger;
     this.#options = options;
@@ -99,10 +97,13 @@ export class MetadataManager {
       apis: new ControllerApis(controller, context, CONTROLLER_COMMANDS),
       isActive: () => controller.image !== null,
     });
-    this.#publication = new ImagePublication(this.#controller, { nodeId });
+    this.#publication = new ImagePublication({ nodeId });
     const { sessions } = context;
     const { topicConfigs } = defaults;
-    this.#duties = new ControllerDuties({ ...dependencies, controller, sessions, topicConfigs }, { nodeId });
+    this.#duties = new ControllerDuties(
+      { ...dependencies, controller, sessions, topicConfigs },
+      { nodeId },
+    );
   }
 
   /** Replays the log; a quorum of one leads then. Nothing is served yet: see `publish`. */
@@ -229,22 +230,6 @@ export class MetadataManager {
     throw new KafkaError(error.name, error.message);
   }
 
-  /** A block of producer ids for this incarnation, above the known one, committed. Throws KafkaError. */
-  async allocateProducerIds(greatestKnownId = -1): Promise<ProducerIdBlock> {
-    const brokerEpoch = must(this.#brokerEpoch, "a broker registers before it serves");
-    const { answer, committed } = this.#controller.run((image) =>
-      allocateProducerIds(image, { brokerId: this.#options.nodeId, brokerEpoch, greatestKnownId }),
-    );
-    await committed;
-    return answer;
-  }
-
-  /** Notes where a replica of this node lies; resolves when that is agreed on. Throws KafkaError. */
-  async assignDirectory(replica: ReplicaDirectory): Promise<void> {
-    const command = { brokerId: this.#options.nodeId, replicas: [replica] };
-    await this.#controller.run((image) => assignDirectories(image, command)).committed;
-  }
-
   /** Commits what was appended, then takes nothing any more. Idempotent. */
   async close(): Promise<void> {
     this.#duties.end();
@@ -272,7 +257,9 @@ export class MetadataManager {
   /** Rejects with REQUEST_TIMED_OUT when that has not happened by then. */
   async #within(timeoutMs: number, promise: Promise<void>): Promise<void> {
     const timeout = new Promise<never>((_resolve, reject) => {
-      const timer = this.#timers.after(timeoutMs, () => reject(new KafkaError("REQUEST_TIMED_OUT")));
+      const timer = this.#timers.after(timeoutMs, () =>
+        reject(new KafkaError("REQUEST_TIMED_OUT")),
+      );
       promise.then(
         () => timer.cancel(),
         () => timer.cancel(),

@@ -49,8 +49,8 @@ describe("an answered command", () => {
     const world = new SimWorld(1);
     let largest = -1;
     for (let round = 0; round < 12; round += 1) {
-      const { manager } = await startNode(world);
-      const ids = new ProducerIds(() => manager.allocateProducerIds());
+      const { lifecycle } = await startNode(world);
+      const ids = new ProducerIds(() => lifecycle.allocateProducerIds());
       const given: number[] = [];
       for (let index = 0; index < 1_500; index += 1) {
         void ids.next().then(
@@ -73,10 +73,10 @@ describe("an answered command", () => {
 
   test("X4: no producer gets an id that came with the log of another cluster", async () => {
     const world = new SimWorld(4);
-    const { manager } = await startNode(world);
+    const { manager, lifecycle } = await startNode(world);
     let known = -1;
     const ids = new ProducerIds(
-      () => manager.allocateProducerIds(known),
+      () => lifecycle.allocateProducerIds(known),
       () => (known < manager.image.nextProducerId ? -1 : known),
     );
     expect(await world.run(ids.next())).toBe(0);
@@ -198,7 +198,7 @@ describe("a start", () => {
     const world = new SimWorld(8);
     const first = await startNode(world);
     await world.run(createTopics(first.manager, [topic("x")], NOW));
-    expect(first.manager.brokerEpoch).toBe(first.brokerEpoch);
+    expect(first.lifecycle.brokerEpoch).toBe(first.brokerEpoch);
     await world.run(first.manager.close());
     world.kill();
     const second = await startNode(world, { previousBrokerEpoch: first.brokerEpoch });
@@ -246,7 +246,7 @@ describe("a start", () => {
   test("R9: when the log has failed, all commands are refused, waiting ones too", async () => {
     const world = new SimWorld(11);
     let breakSyncs: (() => void) | null = null;
-    const { manager } = await startNode(world, {
+    const { manager, lifecycle } = await startNode(world, {
       bend: (disk) => {
         const bent = breakable(disk);
         ({ breakSyncs } = bent);
@@ -258,7 +258,7 @@ describe("a start", () => {
     expect(errorName(created!.errorCode)).toBe("KAFKA_STORAGE_ERROR");
     const [refused] = await world.run(createTopics(manager, [topic("y")], NOW));
     expect(errorName(refused!.errorCode)).toBe("NOT_CONTROLLER");
-    await expect(world.run(manager.allocateProducerIds())).rejects.toMatchObject({
+    await expect(world.run(lifecycle.allocateProducerIds())).rejects.toMatchObject({
       errorName: "NOT_CONTROLLER",
     });
     expect(manager.image.topicsByName.size).toBe(0);

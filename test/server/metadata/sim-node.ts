@@ -2,9 +2,10 @@ import type { Disk } from "../../../src/base/disk.ts";
 import type { Uuid } from "../../../src/base/ids.ts";
 import { RaftDriver } from "../../../src/raft/driver.ts";
 import {
-  MetadataManager,
+  BrokerLifecycle,
   type BrokerRegistration,
-} from "../../../src/server/metadata/metadata-manager.ts";
+} from "../../../src/server/metadata/broker-lifecycle.ts";
+import { MetadataManager } from "../../../src/server/metadata/metadata-manager.ts";
 import { Publisher, type PublishedLeadership } from "../../../src/server/metadata/publisher.ts";
 import { LOG_DIRECTORY, type SimWorld } from "../../raft/sim-world.ts";
 import type { TopicConfigs } from "../../../src/server/metadata/topic-configs.ts";
@@ -77,6 +78,7 @@ export async function startNode(
         nodeId: 1,
         defaults: { ...DEFAULTS, topicConfigs },
         configRules: { ...CONFIG_RULES, topicConfigs },
+        sessionTimeoutMs: 9000,
         internalTopics: {
           offsetsPartitions: 3,
           offsetsReplicationFactor: 1,
@@ -96,7 +98,11 @@ export async function startNode(
     },
     { nodeId: 1 },
   );
-  const registering = manager.register({
+  const lifecycle = new BrokerLifecycle(
+    { ...process, metadata: manager },
+    { nodeId: 1, clusterId: "", heartbeatIntervalMs: 2000, sessionTimeoutMs: 9000 },
+  );
+  const registering = lifecycle.start({
     broker: {
       endPoints: [{ name: "PLAINTEXT", host: "localhost", port: 9092, securityProtocol: 0 }],
       rack: null,
@@ -111,5 +117,5 @@ export async function startNode(
     },
   });
   const brokerEpoch = await world.run(registering);
-  return { manager, raft, host, brokerEpoch, process };
+  return { manager, lifecycle, raft, host, brokerEpoch, process };
 }
