@@ -1,10 +1,4 @@
-import {
-  type ControllerResult,
-  itemError,
-  type ItemError,
-  MAX_RECORDS_PER_REQUEST,
-  metadataRecord,
-} from "./controller.ts";
+import { type ControllerResult, itemError, type ItemError, metadataRecord } from "./controller.ts";
 import { clientMetricsProblem } from "./client-metrics.ts";
 import { changed, type ConfigChange } from "./config-operations.ts";
 import { groupConfigProblem } from "./group-configs.ts";
@@ -15,8 +9,10 @@ import {
   configOf,
   GROUP_RESOURCE,
   type MetadataImage,
+  NO_LEADER,
   TOPIC_RESOURCE,
 } from "./image.ts";
+import { fitsOneBatch } from "./record-batches.ts";
 import { isTopicConfigKey, TOPIC_CONFIGS } from "./topic-config-keys.ts";
 import type { TopicConfigs } from "./topic-configs.ts";
 import { topicNameProblem } from "./topic-names.ts";
@@ -66,7 +62,7 @@ export function alterConfigs(
     if (error === null) records.push(...recordsFor(image, resource, next.configs));
     return error;
   });
-  if (records.length > MAX_RECORDS_PER_REQUEST) {
+  if (!fitsOneBatch(records)) {
     const error = itemError(
       "POLICY_VIOLATION",
       "Unable to perform excessively large batch operation.",
@@ -171,5 +167,27 @@ function recordsFor(
   if (!isMinInsyncChanged) return records;
   // R6: in the same batch. Who was eligible by the old rule may lack what the new one has let through.
   const topicName = resourceType === TOPIC_RESOURCE ? resourceName : "";
-  return [...records, metadataRecord("clearElr", { topicName })];
+  const clearElr = metadataRecord("clearElr", { topicName });
+  return [...records, clearElr, ...keptWhereLeaderless(image, topicName)];
+}
+
+/**
+ * Where nobody leads, nothing can be let through either: whoever is eligible or was last known stays so, or
+ * a change of settings would leave the partition to unclean elections for good.
+ */
+function keptWhereLeaderless(image: MetadataImage, topicName: string): Buffer[] {
+  const only = image.topicsByName.get(topicName);
+  const topics =
+    topicName === "" ? [...image.topicsById.values()] : only === undefined ? [] : [only];
+  return topics.flatMap(({ topicId, partitions }) =>
+    partitions
+      .filter(({ leader, eligibleLeaderReplicas, lastKnownElr }) => {
+        return leader === NO_LEADER && eligibleLeaderReplicas.length + lastKnownElr.length > 0;
+      })
+      .map(({ partitionIndex: partitionId, eligibleLeaderReplicas, lastKnownElr }) =>
+        metadataRecord("partitionChange", {
+          ...{ topicId, partitionId, eligibleLeaderReplicas, lastKnownElr },
+        }),
+      ),
+  );
 }

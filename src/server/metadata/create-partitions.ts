@@ -93,7 +93,7 @@ function growthOf(
     return { error: itemError("POLICY_VIOLATION", message) };
   }
   const replicationFactor = topic.partitions[0]?.replicas.length ?? 0;
-  if (assignments === null) return placed(image, added, replicationFactor, before);
+  if (assignments === null) return placed(image, topic, added);
   const chosen = assignments.map(({ brokerIds }) => brokerIds);
   for (const [index, brokerIds] of chosen.entries()) {
     const problem = assignmentProblem(image, before + index, brokerIds, replicationFactor);
@@ -102,14 +102,13 @@ function growthOf(
   return { assignment: chosen };
 }
 
-function placed(
-  image: MetadataImage,
-  partitionCount: number,
-  replicationFactor: number,
-  firstPartitionIndex: number,
-): Growth {
-  const result = placeReplicas(image, partitionCount, replicationFactor, firstPartitionIndex);
+function placed(image: MetadataImage, topic: TopicImage, partitionCount: number): Growth {
+  const existing = topic.partitions.map(({ replicas }) => replicas);
+  const { topicId } = topic;
+  const replicationFactor = existing[0]?.length ?? 0;
+  const terms = { partitionCount, replicationFactor, topicId, existing };
+  const result = placeReplicas(image, terms);
   return result.kind === "placed"
-    ? { assignment: result.placements.map(({ replicas }) => replicas) }
+    ? { assignment: result.placements }
     : { error: itemError("INVALID_REPLICATION_FACTOR", result.reason) };
 }

@@ -15,6 +15,7 @@ import {
 import { type MetadataImage, TOPIC_RESOURCE } from "./image.ts";
 import { type Assignment, assignmentProblem, newPartitionRecords } from "./new-partitions.ts";
 import { placeReplicas } from "./placement.ts";
+import { fitsOneBatch } from "./record-batches.ts";
 import { configSourceId, type TopicConfigs } from "./topic-configs.ts";
 import {
   CLUSTER_METADATA_TOPIC,
@@ -63,7 +64,8 @@ export function createTopics(
   const results: CreatableTopicResult[] = [];
   const newNames = new Map<string, string>();
   for (const [index, topic] of unique.entries()) {
-    const plan = planTopic(image, topic, { ...defaults, topicConfigs }, newNames);
+    const topicId = must(command.topicIds[index], "there is an id for each topic");
+    const plan = planTopic(image, topic, topicId, { ...defaults, topicConfigs }, newNames);
     if (plan.error !== null) {
       results.push(refused(topic.name, plan.error));
       continue;
@@ -71,14 +73,13 @@ export function createTopics(
     if (hasCollisionCharacters(topic.name)) {
       newNames.set(unifyCollisionCharacters(topic.name), topic.name);
     }
-    const topicId = must(command.topicIds[index], "there is an id for each topic");
     records.push(...recordsFor(image, topic.name, topicId, plan));
     results.push(created(topic.name, topicId, plan, topicConfigs));
   }
   for (const name of repeated) {
     results.push(refused(name, itemError("INVALID_REQUEST", "Duplicate topic name.")));
   }
-  if (records.length > MAX_RECORDS_PER_REQUEST) {
+  if (!fitsOneBatch(records)) {
     const error = itemError(
       "POLICY_VIOLATION",
       "Excessively large number of partitions per request.",
@@ -142,6 +143,7 @@ function splitRepeated(topics: readonly CreatableTopic[]): {
 function planTopic(
   image: MetadataImage,
   topic: CreatableTopic,
+  topicId: Uuid,
   defaults: CreateTopicsDefaults,
   newNames: ReadonlyMap<string, string>,
 ): Plan {
@@ -158,7 +160,7 @@ function planTopic(
   const assigned =
     topic.assignments.length > 0
       ? manualAssignment(image, topic)
-      : automaticAssignment(image, topic, defaults);
+      : automaticAssignment(image, topic, topicId, defaults);
   return "error" in assigned
     ? assigned
     : { error: null, assignment: assigned.assignment, overrides };
@@ -195,6 +197,7 @@ type Assigned = { readonly assignment: Assignment } | { readonly error: ItemErro
 function automaticAssignment(
   image: MetadataImage,
   topic: CreatableTopic,
+  topicId: Uuid,
   defaults: CreateTopicsDefaults,
 ): Assigned {
   if (topic.replicationFactor < -1 || topic.replicationFactor === 0) {
@@ -213,10 +216,9 @@ function automaticAssignment(
     const message = "Excessively large number of partitions per request.";
     return { error: itemError("POLICY_VIOLATION", message) };
   }
-  const result = placeReplicas(image, partitionCount, replicationFactor);
-  if (result.kind === "placed") {
-    return { assignment: result.placements.map(({ replicas }) => replicas) };
-  }
+  const terms = { partitionCount, replicationFactor, topicId, existing: [] };
+  const result = placeReplicas(image, terms);
+  if (result.kind === "placed") return { assignment: result.placements };
   const message = `Unable to replicate the partition ${replicationFactor} time(s): ${result.reason}`;
   return { error: itemError("INVALID_REPLICATION_FACTOR", message) };
 }

@@ -6,7 +6,7 @@ import {
   metadataRecord,
   SUPPORTED_FEATURES,
 } from "./controller.ts";
-import type { MetadataImage } from "./image.ts";
+import type { FeatureRange, MetadataImage } from "./image.ts";
 
 /** Which way a level may move. */
 export type UpgradeType = "upgrade" | "safe downgrade" | "unsafe downgrade" | "unknown";
@@ -45,7 +45,7 @@ export function updateFeatures(
   for (const update of updates) {
     const { feature, maxVersionLevel } = update;
     const level = levels.get(feature) ?? 0;
-    const problem = problemOf(update, level, nodeId);
+    const problem = problemOf(image, update, level, nodeId);
     if (problem !== null) {
       const message = `Invalid update version ${maxVersionLevel} for feature ${feature}. ${problem}`;
       return { records: [], answer: itemError("INVALID_UPDATE_VERSION", message) };
@@ -57,13 +57,14 @@ export function updateFeatures(
 }
 
 function problemOf(
+  image: MetadataImage,
   { feature, maxVersionLevel, upgradeType }: FeatureUpdate,
   level: number,
   nodeId: number,
 ): string | null {
   if (upgradeType === "unknown") return "The controller does not support the given upgrade type.";
   if (maxVersionLevel < 0) return "A feature version cannot be less than 0.";
-  const unsupported = unsupportedReason(feature, maxVersionLevel, nodeId);
+  const unsupported = unsupportedReason(image, feature, maxVersionLevel, nodeId);
   if (unsupported !== null) return unsupported;
   if (maxVersionLevel > level && upgradeType !== "upgrade") {
     return "Can't downgrade to a newer version.";
@@ -78,13 +79,37 @@ function problemOf(
   return feature === KRAFT_FEATURE ? "Can't downgrade the version of this feature." : null;
 }
 
-/** Every node must be able to follow; they all run what this one does. */
-function unsupportedReason(feature: string, version: number, nodeId: number): string | null {
-  const range = SUPPORTED_FEATURES.find(({ name }) => name === feature);
-  const minVersion = range?.minVersion ?? 0;
-  const maxVersion = range?.maxVersion ?? 0;
+/** Every node must be able to follow: this one, and all that have registered. */
+function unsupportedReason(
+  image: MetadataImage,
+  feature: string,
+  version: number,
+  nodeId: number,
+): string | null {
+  const nodes: (readonly [string, readonly FeatureRange[]])[] = [
+    [`Local controller ${nodeId}`, SUPPORTED_FEATURES],
+    ...[...image.brokers.values()].map(
+      ({ brokerId, features }) => [`Broker ${brokerId}`, features] as const,
+    ),
+    ...[...image.controllers.values()].map(
+      ({ controllerId, features }) => [`Controller ${controllerId}`, features] as const,
+    ),
+  ];
+  for (const [what, features] of nodes) {
+    const reason = rangeProblem(what, features, feature, version);
+    if (reason !== null) return reason;
+  }
+  return null;
+}
+
+function rangeProblem(
+  what: string,
+  features: readonly FeatureRange[],
+  feature: string,
+  version: number,
+): string | null {
+  const { minVersion = 0, maxVersion = 0 } = features.find(({ name }) => name === feature) ?? {};
   if (version >= minVersion && version <= maxVersion) return null;
-  const what = `Local controller ${nodeId}`;
   if (maxVersion === 0) return `${what} does not support this feature.`;
   const versions = minVersion === maxVersion ? `${minVersion}` : `${minVersion}-${maxVersion}`;
   return `${what} only supports versions ${versions}`;

@@ -27,6 +27,9 @@ import {
 const partitionOf = (image: MetadataImage, name = "x", index = 0) =>
   image.topicsByName.get(name)!.partitions[index]!;
 
+/** A topic whose first replica is on broker 1. */
+const ON_BOTH = topic("x", { assignments: [{ partitionIndex: 0, brokerIds: [1, 2] }] });
+
 /** The broker comes back as a new process, on its old directories unless told otherwise. */
 function restart(
   image: MetadataImage,
@@ -112,7 +115,7 @@ describe("R5: after an unclean shutdown", () => {
   });
 
   test("another member of the ISR takes over, and the returned one is no member", () => {
-    const before = withTopics(clusterOf(1, 2), topic("x", { replicationFactor: 2 }));
+    const before = withTopics(clusterOf(1, 2), ON_BOTH);
     expect(partitionOf(before)).toMatchObject({ leader: 1, isr: [1, 2] });
     const { unfenced } = restart(before, { brokerId: 1 });
     expect(partitionOf(unfenced)).toMatchObject({
@@ -124,7 +127,7 @@ describe("R5: after an unclean shutdown", () => {
   });
 
   test("a follower's return raises the leader epoch, too", () => {
-    const before = withTopics(clusterOf(1, 2), topic("x", { replicationFactor: 2 }));
+    const before = withTopics(clusterOf(1, 2), ON_BOTH);
     const { unfenced } = restart(before, { brokerId: 2 });
     expect(partitionOf(unfenced)).toMatchObject({
       leader: 1,
@@ -135,7 +138,7 @@ describe("R5: after an unclean shutdown", () => {
   });
 
   test("R11: one of several last known replicas does not lead before the others are heard", () => {
-    const before = withTopics(clusterOf(1, 2), topic("x", { replicationFactor: 2 }));
+    const before = withTopics(clusterOf(1, 2), ON_BOTH);
     const first = restart(before, { brokerId: 1 }).fenced;
     const both = restart(first, { brokerId: 2 }).unfenced;
     expect(partitionOf(both)).toMatchObject({ leader: NO_LEADER, isr: [], lastKnownElr: [1, 2] });

@@ -47,8 +47,10 @@ describe("CreatePartitions", () => {
     });
   });
 
-  test("new partitions have as many replicas as the old ones", () => {
-    expect(ask([grow("y", 2)]).partitions("y")[1]?.replicas).toEqual([2, 1]);
+  test("new partitions have as many replicas as the old ones, and go on behind them", () => {
+    const [first, second] = ask([grow("y", 2)]).partitions("y");
+    expect(second?.replicas).toEqual(first?.replicas.toReversed());
+    expect(second?.replicas).toHaveLength(2);
   });
 
   test("takes the replicas that the client chose, in its order", () => {
