@@ -199,13 +199,12 @@ const CODECS: { readonly [K in Kind]: Codec<K> } = {
   },
 };
 
-const BY_NUMBER: ReadonlyMap<number, Codec<Kind>> = new Map(
-  Object.values(CODECS).map((codec) => [codec.number, codec]),
-);
+// Each kind is given the codec of its own kind, which the types of a table cannot say.
+const ALL = Object.values(CODECS) as readonly Codec<Kind>[];
+const BY_NUMBER = new Map(ALL.map((codec) => [codec.number, codec]));
 
 /** The message as raft.proto has it. */
 export function encodeRaftMessage(message: RaftMessage): Buffer {
-  // Each kind is given the codec of its own kind, which the types of a table cannot say.
   const codec = CODECS[message.kind] as Codec<Kind>;
   const writer = new ProtobufWriter();
   writer.message(codec.number, (fields) => codec.write(fields, message));
