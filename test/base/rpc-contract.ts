@@ -86,12 +86,12 @@ export function describeRpcContract(name: string, makeWorld: () => Promise<RpcWo
     return { near, far: accepted.at(-1)! };
   }
 
-  afterEach(async () => {
-    await port.close();
-    await world.close();
-  });
-
   describe(`${name} as an Rpc`, () => {
+    afterEach(async () => {
+      await port.close();
+      await world.close();
+    });
+
     test("both sides learn what the other says of itself, before any message", async () => {
       const openings: string[] = [];
       await start((opening) => {
