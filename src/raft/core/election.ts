@@ -13,8 +13,8 @@ export function becomeUnattached(state: RaftState, waitMs = electionTimeoutMs(st
 
 /** The first step of an election: would a majority elect this node? Its epoch stays (K15, KIP-996). */
 export function becomeProspective(state: RaftState, fallbackLeaderId: number | null): void {
-  assert(state.isVoter, "observers do not stand for election (K14)");
-  if (state.voters.all.length === 1) {
+  assert(state.isElectable, "observers do not stand for election (K14)");
+  if (state.voters.isOnly(state.self)) {
     becomeCandidate(state);
     return;
   }
@@ -25,7 +25,7 @@ export function becomeProspective(state: RaftState, fallbackLeaderId: number | n
 /** A new epoch, with this node's vote for itself, which is durable before anybody is asked (K6). */
 function becomeCandidate(state: RaftState): void {
   state.enterEpoch(state.epoch + 1);
-  if (state.voters.all.length === 1) {
+  if (state.voters.isOnly(state.self)) {
     // It needs nobody's vote: that it leads is all there is to be remembered.
     becomeLeader(state, [state.self]);
     return;
@@ -106,7 +106,7 @@ export function onLeaderResigned(
     (role.kind === "follower" && role.leaderId === from.nodeId) ||
     (role.kind === "prospective" && role.fallbackLeaderId === from.nodeId);
   if (!isMine) return;
-  if (!state.isVoter) {
+  if (!state.isElectable) {
     becomeUnattached(state, 0);
     return;
   }
@@ -121,8 +121,10 @@ export function onLeaderResigned(
 }
 
 function ballot(state: RaftState) {
+  const { self } = state;
   return {
-    granted: new Map([[replicaText(state.self), state.self]]),
+    // Whose own removal is not committed yet needs the others' votes only.
+    granted: new Map(state.isVoter ? [[replicaText(self), self]] : []),
     refused: new Set<string>(),
     untilMs: state.nowMs + electionTimeoutMs(state),
   };

@@ -100,6 +100,11 @@ export class LogView {
     return this.#lastVoters.endOffset;
   }
 
+  /** Those of the record before it; null: it lies below the log's start, and is committed. */
+  get previousVoters(): VoterSet | null {
+    return this.#voterHistory.at(-2)?.voters ?? null;
+  }
+
   /** Who the voters are as of all below the offset: they are part of a snapshot that ends there. */
   votersAt(endOffset: number): VoterSet {
     assert(endOffset >= this.#start.endOffset, "what lies below the log's start is forgotten");

@@ -212,7 +212,7 @@ export class RaftNode {
     const { leaderId } = state;
     if (state.voters.isOnly(state.self)) becomeProspective(state, null);
     else if (leaderId !== null && leaderId !== state.self.nodeId) becomeFollower(state, leaderId);
-    else if (state.isVoter) becomeUnattached(state);
+    else if (state.isElectable) becomeUnattached(state);
     else becomeUnattached(state, 0);
   }
 
@@ -243,7 +243,7 @@ export class RaftNode {
   /** A voter stands for election, an observer asks around. */
   #lookForLeader(): void {
     const state = this.#state;
-    if (state.isVoter) {
+    if (state.isElectable) {
       becomeProspective(state, null);
       return;
     }
@@ -255,7 +255,7 @@ export class RaftNode {
   }
 
   #leaveLeader(leaderId: number): void {
-    if (this.#state.isVoter) becomeProspective(this.#state, leaderId);
+    if (this.#state.isElectable) becomeProspective(this.#state, leaderId);
     else becomeUnattached(this.#state, 0);
   }
 
@@ -322,7 +322,7 @@ export class RaftNode {
     const state = this.#state;
     if (message.epoch !== state.epoch) return;
     // A voter that has left its leader goes on to an election; an observer may come back to it.
-    const isLooking = !state.isVoter && state.role.kind === "unattached";
+    const isLooking = !state.isElectable && state.role.kind === "unattached";
     if (state.leaderId !== null && !isLooking) return;
     const leaderId = leaderNamedIn(from, message);
     if (leaderId === null || leaderId === state.self.nodeId) return;

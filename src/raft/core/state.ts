@@ -107,6 +107,16 @@ export class RaftState {
     return this.voters.has(this.self);
   }
 
+  /**
+   * Whether it stands for election: a voter, or one whose removal is in its log and not committed as far as
+   * it knows. That one may have the longest log, so that nobody else could be elected (Raft, 4.2.2).
+   */
+  get isElectable(): boolean {
+    const { log, self } = this;
+    if (this.isVoter) return true;
+    return log.votersEndOffset > this.#highWatermark && log.previousVoters?.has(self) === true;
+  }
+
   /** Whom this node follows, or itself if it leads; not one that has resigned. */
   get currentLeaderId(): number | null {
     const { role } = this;

@@ -1,34 +1,32 @@
 import { type Random, randomBelow, randomUuid, SeededRandom } from "../../../src/base/random.ts";
-import type { Effect, EpochStart, RaftEvent } from "../../../src/raft/core/events.ts";
 import { LOG_BEGINNING, LogView } from "../../../src/raft/core/log-view.ts";
-import type { Batch, Message } from "../../../src/raft/core/messages.ts";
+import type { Message } from "../../../src/raft/core/messages.ts";
 import type { RaftNode } from "../../../src/raft/core/node.ts";
 import { DEFAULT_TIMING, type RaftNodeOptions } from "../../../src/raft/core/state.ts";
-import { type ReplicaKey, VoterSet } from "../../../src/raft/core/voters.ts";
+import {
+  type ReplicaKey,
+  replicaText,
+  type Voter,
+  type VoterChange,
+  VoterSet,
+} from "../../../src/raft/core/voters.ts";
 import { type CheckedReplica, Checks, Violation, Watch } from "./model-checks.ts";
-import { endOffsetOf, ModelDisk } from "./model-disk.ts";
+import { endOffsetOf, type LogImage, ModelDisk } from "./model-disk.ts";
 import { EventQueue } from "./model-event-queue.ts";
+import { ModelProcess } from "./model-process.ts";
+import { commandBytes, votersIn } from "./model-state.ts";
 
 /** How nodes are made: a test that plants a bug brings its own. */
 export type NodeFactory = (options: RaftNodeOptions) => RaftNode;
 
-/** What one answer to a fetch holds at most. */
-const ANSWER_BATCHES = 8;
-
-interface Process {
-  readonly node: RaftNode;
-  isSyncing: boolean;
-  isDirty: boolean;
-  pausedUntilMs: number;
-}
+const MAX_UNANSWERED = 100;
 
 interface Replica extends CheckedReplica {
-  key: ReplicaKey;
-  isVoter: boolean;
+  key: Voter;
   disk: ModelDisk;
-  lostDisk: ModelDisk | null;
+  lost: CheckedReplica["lost"];
   watch: Watch;
-  process: Process | null;
+  process: ModelProcess | null;
   /** Until then its syncs take longer. */
   stalledUntilMs: number;
   startCount: number;
@@ -39,9 +37,16 @@ export class ModelCluster {
   readonly queue = new EventQueue();
   readonly random: Random;
   readonly replicas: readonly Replica[];
-  readonly voters: VoterSet;
   readonly checks: Checks;
-  readonly counts = { truncations: 0, elections: 0, resignations: 0, deliveries: 0 };
+  readonly counts = {
+    truncations: 0,
+    elections: 0,
+    resignations: 0,
+    deliveries: 0,
+    snapshotsTaken: 0,
+    snapshotsLoaded: 0,
+    voterChanges: 0,
+  };
   areFaultsOver = false;
   /** From 0 to 1000. */
   lossPerMille = 0;
@@ -49,6 +54,7 @@ export class ModelCluster {
   latePerMille = 0;
   readonly #cuts = new Set<string>();
   readonly #newNode: NodeFactory;
+  readonly #firstVoters: VoterSet;
   readonly #net: Random;
   readonly #diskChance: Random;
   traceHash = 0x811c9dc5;
@@ -70,18 +76,17 @@ export class ModelCluster {
       directoryId: randomUuid(ids),
       endpoints: [],
     }));
-    this.voters = new VoterSet(keys.slice(0, options.voterCount));
+    this.#firstVoters = new VoterSet(keys.slice(0, options.voterCount));
     this.replicas = keys.map((key) => ({
       key,
-      isVoter: this.voters.has(key),
-      disk: new ModelDisk(),
-      lostDisk: null,
-      watch: new Watch(),
+      disk: new ModelDisk(this.#firstVoters),
+      lost: null,
+      watch: new Watch(0),
       process: null,
       stalledUntilMs: 0,
       startCount: 0,
     }));
-    this.checks = new Checks(this.voters, this.replicas);
+    this.checks = new Checks(this.#firstVoters, this.replicas);
   }
 
   get live(): readonly Replica[] {
@@ -92,36 +97,47 @@ export class ModelCluster {
     if (replica.process !== null) return;
     const { key, disk } = replica;
     replica.startCount += 1;
-    const synced = disk.cached.slice(0, disk.syncedCount);
+    disk.recover();
+    const { log, newestSnapshot, voterHistory } = disk;
     const node = this.#newNode({
       self: key,
       timing: DEFAULT_TIMING,
       random: this.random.fork(`node-${key.nodeId}-${replica.startCount}`),
       log: new LogView({
-        endOffset: endOffsetOf(disk.cached),
-        flushedEndOffset: endOffsetOf(synced),
-        start: LOG_BEGINNING,
-        newestSnapshot: LOG_BEGINNING,
-        epochs: epochsOf(disk.cached),
-        voterHistory: [{ endOffset: 0, voters: this.voters }],
+        start: log.start,
+        newestSnapshot: newestSnapshot?.id ?? LOG_BEGINNING,
+        endOffset: endOffsetOf(log),
+        flushedEndOffset: disk.syncedEndOffset,
+        epochs: epochsOf(log),
+        voterHistory,
       }),
-      votersIn: () => null,
+      votersIn,
       quorumState: disk.quorumState,
     });
-    const isDirty = disk.syncedCount < Math.max(disk.cached.length, disk.durable.length);
-    replica.process = { node, isSyncing: false, isDirty, pausedUntilMs: 0 };
-    replica.watch = new Watch();
+    replica.watch = new Watch(node.highWatermark);
     replica.watch.heardAtMs = this.queue.nowMs;
+    replica.process = new ModelProcess(
+      {
+        queue: this.queue,
+        checks: this.checks,
+        chance: this.#diskChance,
+        counts: this.counts,
+        stallMs: () => Math.max(0, replica.stalledUntilMs - this.queue.nowMs),
+        send: (from, to, message) => this.#send(from, to, message),
+        note: (line) => this.#note(line),
+      },
+      replica,
+      node,
+    );
     this.checks.onStart(replica, node);
-    this.#step(replica, { kind: "start" });
-    this.#sync(replica);
+    replica.process.start();
   }
 
   kill(replica: Replica): void {
     if (replica.process === null) return;
     this.#note(`kill ${replica.key.nodeId}`);
+    replica.process.kill();
     replica.process = null;
-    replica.disk.kill(this.#diskChance);
   }
 
   cutPower(replica: Replica): void {
@@ -134,11 +150,15 @@ export class ModelCluster {
   wipe(replica: Replica): void {
     this.kill(replica);
     this.#note(`wipe ${replica.key.nodeId}`);
-    const directoryId = randomUuid(this.random);
-    replica.key = { nodeId: replica.key.nodeId, directoryId };
-    replica.isVoter = false;
-    replica.lostDisk = replica.disk;
-    replica.disk = new ModelDisk();
+    const { key, disk } = replica;
+    replica.lost = { key, disk };
+    replica.key = { ...key, directoryId: randomUuid(this.random) };
+    replica.disk = new ModelDisk(this.#firstVoters);
+  }
+
+  /** Whether every voter set that may be in force has a majority without the replica. */
+  canLose({ key }: Replica): boolean {
+    return this.checks.possibleVoters.every((voters) => this.#isTolerable(voters, key));
   }
 
   pause(replica: Replica, forMs: number): void {
@@ -157,7 +177,7 @@ export class ModelCluster {
   resign(replica: Replica): void {
     if (replica.process?.node.role !== "leader") return;
     this.counts.resignations += 1;
-    this.#handle(replica, { kind: "resign" });
+    replica.process.handle({ kind: "resign" });
   }
 
   /** One way. */
@@ -174,123 +194,50 @@ export class ModelCluster {
   /** A client offers something to every node that says that it leads, whether it still does or not. */
   propose(): number {
     let count = 0;
-    for (const replica of this.live) {
-      if (replica.process?.node.leadingEpoch === null) continue;
+    for (const { process } of this.live) {
+      if (process === null || process.node.leadingEpoch === null) continue;
       count += 1;
+      const { endOffset, highWatermark } = process.node;
+      // Clients wait for their answers.
+      if (endOffset - highWatermark > MAX_UNANSWERED) continue;
       this.#proposedCount += 1;
       const recordCount = 1 + randomBelow(this.random, 3);
-      const bytes = Buffer.from(`command-${this.#proposedCount}`);
-      this.#handle(replica, { kind: "propose", recordCount, bytes });
+      const bytes = commandBytes(this.#proposedCount);
+      process.handle({ kind: "propose", recordCount, bytes });
     }
     return count;
   }
 
-  /** Unless it is paused: then when it goes on. */
-  #handle(replica: Replica, event: RaftEvent): void {
-    const { process } = replica;
-    if (process === null) return;
-    const waitMs = process.pausedUntilMs - this.queue.nowMs;
-    if (waitMs <= 0) {
-      if (event.kind === "propose" && process.node.leadingEpoch === null) return;
-      this.#step(replica, event);
-      return;
-    }
-    this.queue.after(waitMs, () => {
-      if (replica.process === process) this.#handle(replica, event);
-    });
-  }
-
-  #step(replica: Replica, event: RaftEvent): void {
-    const { process, disk, key } = replica;
-    if (process === null) return;
-    const { node } = process;
-    const { nowMs } = this.queue;
-    const leadBefore = node.leadingEpoch;
-    this.checks.onEvent(replica, node, event, nowMs);
-    this.#note(() => `${nowMs} ${key.nodeId} ${describeEvent(event)}`);
-    const effects = node.step(event, nowMs);
-    const removed: Batch[] = [];
-    for (const effect of effects) {
-      if (effect.kind === "append") disk.cached.push(effect.batch);
-      if (effect.kind === "appendFetched") disk.cached.push(...effect.batches);
-      if (effect.kind === "appendEpochStart") {
-        const batch = epochStartOf(effect.epochStart);
-        disk.cached.push(batch);
-        this.checks.onEpochStart(replica, batch);
-      }
-      if (effect.kind === "truncate") removed.push(...disk.truncateTo(effect.endOffset));
-    }
-    if (leadBefore === null && node.leadingEpoch !== null) this.counts.elections += 1;
-    if (removed.length > 0) this.counts.truncations += 1;
-    this.#note(
-      () =>
-        `  ${node.role} e${node.epoch} l${node.leaderId} end=${node.endOffset} hw=${node.highWatermark}`,
-    );
-    this.checks.onStep(replica, node, { event, effects, nowMs, removed });
-    for (const effect of effects) this.#execute(replica, process, effect);
-    this.#armTick(replica, process);
-  }
-
-  #execute(replica: Replica, process: Process, effect: Effect): void {
-    switch (effect.kind) {
-      case "persist":
-        replica.disk.writing = effect.state;
-        this.queue.after(this.#syncMs(replica), () => {
-          if (replica.process !== process) return;
-          replica.disk.quorumState = effect.state;
-          replica.disk.writing = null;
-          this.#handle(replica, { kind: "persisted" });
-        });
-        break;
-      case "append":
-      case "appendEpochStart":
-      case "appendFetched":
-      case "truncate":
-        process.isDirty = true;
-        this.#sync(replica);
-        break;
-      case "send":
-        this.#send(replica.key, effect.to, effect.message);
-        break;
-      case "sendRecords":
-        this.queue.after(randomBelow(this.#net, 4), () => {
-          const isLeading = process.node.leadingEpoch === effect.position.epoch;
-          if (replica.process !== process || !isLeading) return;
-          const { fetchOffset } = effect.position;
-          const batches = replica.disk.cached
-            .filter(({ baseOffset }) => baseOffset >= fetchOffset)
-            .slice(0, ANSWER_BATCHES);
-          const outcome = { kind: "records", batches } as const;
-          const message: Message = { kind: "fetchAnswer", ...effect.position, outcome };
-          this.#send(replica.key, effect.to, message);
-        });
-        break;
-      case "commit":
-      case "leaderChange":
-        break;
+  /** An operator, or a node that joins by itself, asks whoever leads for a change of the voters. */
+  changeVoters(chance: Random): void {
+    for (const { process } of this.live) {
+      if (process === null || process.node.leadingEpoch === null) continue;
+      const change = this.#someChange(process.node.voters, chance);
+      if (change !== null) process.changeVoters(change);
     }
   }
 
-  /** One sync at a time; it covers what was there when it began. */
-  #sync(replica: Replica): void {
-    const { process, disk } = replica;
-    if (process === null || process.isSyncing || !process.isDirty) return;
-    process.isSyncing = true;
-    process.isDirty = false;
-    const synced = [...disk.cached];
-    this.queue.after(this.#syncMs(replica), () => {
-      if (replica.process !== process) return;
-      process.isSyncing = false;
-      disk.durable = synced;
-      const endOffset = Math.min(endOffsetOf(synced), process.node.endOffset);
-      this.#handle(replica, { kind: "flushed", endOffset });
-      this.#sync(replica);
-    });
+  #someChange(voters: VoterSet, chance: Random): VoterChange | null {
+    const lost = this.replicas.find((replica) => replica.lost !== null)?.lost?.key;
+    if (lost !== undefined && voters.has(lost)) return { kind: "remove", voter: lost };
+    const { key } = this.replicas[randomBelow(chance, this.replicas.length)]!;
+    const isVoter = voters.has(key);
+    // It stays about as large as it was.
+    const surplus = voters.all.length - this.#firstVoters.all.length;
+    if (isVoter ? surplus < 0 || voters.isOnly(key) : surplus > 0) return null;
+    const change: VoterChange = { kind: isVoter ? "remove" : "add", voter: key };
+    if (voters.all.some(({ nodeId }) => nodeId === key.nodeId) !== isVoter) return change;
+    return this.#isTolerable(voters.after(change), null) ? change : null;
   }
 
-  #syncMs(replica: Replica): number {
-    const stallMs = Math.max(0, replica.stalledUntilMs - this.queue.nowMs);
-    return stallMs + 1 + randomBelow(this.#diskChance, 20);
+  /** Whether those that are not lost for good, and not the one given, are a majority. */
+  #isTolerable(voters: VoterSet, without: ReplicaKey | null): boolean {
+    const lost = new Set(without === null ? [] : [replicaText(without)]);
+    for (const replica of this.replicas) {
+      if (replica.lost !== null) lost.add(replicaText(replica.lost.key));
+    }
+    const left = voters.all.filter((voter) => !lost.has(replicaText(voter)));
+    return left.length >= voters.majority;
   }
 
   #send(from: ReplicaKey, to: number, message: Message): void {
@@ -303,23 +250,13 @@ export class ModelCluster {
         const replica = this.replicas.find(({ key }) => key.nodeId === to);
         if (replica === undefined || this.#cuts.has(`${from.nodeId}>${to}`)) return;
         this.counts.deliveries += 1;
-        this.#handle(replica, { kind: "message", from, message });
+        replica.process?.handle({ kind: "message", from, message });
       });
     }
   }
 
   #chance(perMille: number): boolean {
     return perMille > 0 && randomBelow(this.#net, 1_000) < perMille;
-  }
-
-  #armTick(replica: Replica, process: Process): void {
-    const { deadlineMs } = process.node;
-    if (deadlineMs === Infinity) return;
-    this.queue.after(Math.max(0, deadlineMs - this.queue.nowMs), () => {
-      // Another one has been armed since, unless this is the one.
-      if (replica.process !== process || process.node.deadlineMs !== deadlineMs) return;
-      this.#handle(replica, { kind: "tick" });
-    });
   }
 
   /** Whether all that lives agrees, and has committed all that there is. */
@@ -353,15 +290,7 @@ export class ModelCluster {
 
 export { Violation };
 
-function describeEvent(event: RaftEvent): string {
-  if (event.kind !== "message") return JSON.stringify(event);
-  const { from, message } = event;
-  return `from ${from.nodeId} ${JSON.stringify(message, (key, value: unknown) =>
-    key === "bytes" || key === "directoryId" ? undefined : value,
-  )}`;
-}
-
-function epochsOf(batches: readonly Batch[]) {
+function epochsOf({ batches }: LogImage) {
   const epochs: { epoch: number; startOffset: number }[] = [];
   for (const { leaderEpoch, baseOffset } of batches) {
     if (epochs.at(-1)?.epoch !== leaderEpoch) {
@@ -369,9 +298,4 @@ function epochsOf(batches: readonly Batch[]) {
     }
   }
   return epochs;
-}
-
-function epochStartOf({ baseOffset, leaderEpoch, recordCount }: EpochStart): Batch {
-  const endOffset = baseOffset + recordCount;
-  return { baseOffset, endOffset, leaderEpoch, bytes: Buffer.from(`epoch-${leaderEpoch}`) };
 }

@@ -6,21 +6,29 @@ export interface RunOptions {
   readonly seed: number;
   readonly voterCount: number;
   readonly observerCount: number;
-  /** How long faults are injected. */
+  /** How long faults are injected at least. */
   readonly faultsMs: number;
 }
 
 export interface RunReport {
   readonly traceHash: number;
+  /** Commands of clients; what the quorum itself appends is not counted. */
   readonly committedCount: number;
   readonly faultCount: number;
   readonly elections: number;
   readonly truncations: number;
   readonly resignations: number;
+  readonly snapshotsTaken: number;
+  readonly snapshotsLoaded: number;
+  readonly voterChanges: number;
 }
 
 /** How long a healed cluster may take to agree. */
 const CONVERGENCE_MS = 20_000;
+
+/** Faults go on until clients have got so many committed. */
+const FEWEST_COMMANDS = 200;
+const MAX_FAULTS_FACTOR = 10;
 
 /** One seed: faults, then none; the rules hold all the way and the cluster agrees in the end. */
 export function runModel(newNode: NodeFactory, options: RunOptions): RunReport {
@@ -45,12 +53,19 @@ function run(cluster: ModelCluster, { seed, voterCount, faultsMs }: RunOptions):
   for (const replica of cluster.replicas) cluster.start(replica);
   let faultCount = 0;
   let faultAtMs = randomBelow(chance, 3_000);
-  while (queue.nowMs < faultsMs) {
+  const { committed } = cluster.checks;
+  while (queue.nowMs < faultsMs || committed.commandCount < FEWEST_COMMANDS) {
+    if (queue.nowMs > MAX_FAULTS_FACTOR * faultsMs) {
+      throw new Violation("progress", `only ${committed.commandCount} commands were committed`);
+    }
     queue.runUntil(queue.nowMs + 1 + randomBelow(chance, 120));
     cluster.propose();
+    if (randomBelow(chance, 10) === 0) cluster.changeVoters(chance);
+    if (randomBelow(chance, 8) === 0) anyOf(cluster, chance).process?.takeSnapshot();
     if (!isWiped && queue.nowMs >= wipedAtMs) {
-      isWiped = true;
-      cluster.wipe(must(cluster.replicas[randomBelow(chance, voterCount)], "a voter"));
+      const replica = anyOf(cluster, chance);
+      isWiped = cluster.canLose(replica);
+      if (isWiped) cluster.wipe(replica);
     }
     if (queue.nowMs < faultAtMs) continue;
     faultCount += 1;
@@ -64,18 +79,18 @@ function run(cluster: ModelCluster, { seed, voterCount, faultsMs }: RunOptions):
     replica.stalledUntilMs = 0;
     cluster.start(replica);
   }
-  const committedBefore = cluster.checks.committed.length;
+  const committedBefore = committed.endOffset;
   queue.runUntil(queue.nowMs + CONVERGENCE_MS);
   if (cluster.propose() !== 1) throw new Violation("progress", "not exactly one node leads");
   queue.runUntil(queue.nowMs + 2_000);
   const disagreement = cluster.disagreement();
   if (disagreement !== null) throw new Violation("progress", disagreement);
-  if (cluster.checks.committed.length <= committedBefore) {
+  if (committed.endOffset <= committedBefore) {
     throw new Violation("progress", "nothing was committed after the faults");
   }
   return {
     traceHash: cluster.traceHash,
-    committedCount: cluster.checks.committed.length,
+    committedCount: committed.commandCount,
     faultCount,
     ...cluster.counts,
   };

@@ -57,8 +57,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "a restarted leader leads on in its epoch",
     file: "node.ts",
-    from: "else if (state.isVoter) becomeUnattached(state);",
-    to: "else if (leaderId !== null) becomeLeader(state, [state.self]); else if (state.isVoter) becomeUnattached(state);",
+    from: "else if (state.isElectable) becomeUnattached(state);",
+    to: "else if (leaderId !== null) becomeLeader(state, [state.self]); else if (state.isElectable) becomeUnattached(state);",
   },
   {
     name: "commit of an old epoch's record by count",
@@ -148,6 +148,90 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     from: "role.granted.set(replicaText(from), from);",
     to: "role.granted.set(`${replicaText(from)}/${role.granted.size}`, from);",
   },
+  {
+    name: "two voter changes at once",
+    file: "leader.ts",
+    from: 'if (highWatermark < log.votersEndOffset) return "changeNotCommitted";',
+    to: "",
+  },
+  {
+    name: "voters changed before the epoch's first record is committed",
+    file: "leader.ts",
+    from: 'if (highWatermark <= (role.epochStartOffset ?? Infinity)) return "epochNotCommitted";',
+    to: "",
+  },
+  {
+    name: "voter added that does not fetch",
+    file: "leader.ts",
+    from: '? "notCaughtUp" : null',
+    to: "? null : null",
+  },
+  {
+    name: "voters not taken back by a cut",
+    file: "log-view.ts",
+    from: "this.#voterHistory = this.#voterHistory.filter((entry) => entry.endOffset <= endOffset);",
+    to: "",
+  },
+  {
+    name: "removed leader goes on counting itself",
+    file: "leader.ts",
+    from: "const endOffset = voters.reachedByMajority((voter) =>",
+    to:
+      "const ends = voters.others(self).map((each) => role.replicas.get(replicaText(each)).endOffset);\n" +
+      "  const sorted = [...ends, log.flushedEndOffset].sort((a, b) => b - a);\n" +
+      "  const endOffset = sorted[voters.majority - 1] ?? voters.reachedByMajority((voter) =>",
+  },
+  {
+    name: "removed leader leads on",
+    file: "leader.ts",
+    from: "if (!state.isVoter && endOffset >= log.votersEndOffset) resign(state, role);",
+    to: "if (false) resign(state, role);",
+  },
+  {
+    name: "nobody stands for election who has the record of its own removal",
+    file: "state.ts",
+    from: "return log.votersEndOffset > this.#highWatermark && log.previousVoters?.has(self) === true;",
+    to: "return false;",
+  },
+  {
+    name: "snapshot newer than what is committed",
+    file: "snapshots.ts",
+    from: "|| endOffset > highWatermark) return null;",
+    to: "|| endOffset > log.endOffset) return null;",
+  },
+  {
+    name: "snapshot does not carry the voters",
+    file: "log-view.ts",
+    from: "this.#voterHistory = [{ endOffset: id.endOffset, voters }];",
+    to: "this.#voterHistory = [{ endOffset: id.endOffset, voters: this.voters }];",
+  },
+  {
+    name: "fetch below the log's start answered with records",
+    file: "leader.ts",
+    from: "if (isBeforeStart(state, request)) {",
+    to: "if (false) {",
+  },
+  {
+    name: "leader loads a snapshot",
+    file: "node.ts",
+    from: 'if (state.role.kind === "follower") onSnapshotFetched(state, state.role, event);',
+    to:
+      'if (state.role.kind === "follower") onSnapshotFetched(state, state.role, event);\n' +
+      'else if (state.role.kind === "leader" && event.kind === "snapshotLoaded") {\n' +
+      "  state.log.resetTo(event.id, new Voters(event.voters));\n" +
+      '  state.do({ kind: "resetLog", id: event.id });\n}',
+  },
+  {
+    name: "a loaded snapshot counts before it is durable",
+    file: "log-view.ts",
+    from: "this.#flushedEndOffset = this.#start.endOffset;",
+    to: "this.#flushedEndOffset = id.endOffset;",
+  },
+];
+
+const HELPERS = [
+  { use: "becomeLeader(", line: 'import { becomeLeader } from "./leader.ts";' },
+  { use: "new Voters(", line: 'import { VoterSet as Voters } from "./voters.ts";' },
 ];
 
 const CORE = resolve("src/raft/core");
@@ -192,6 +276,6 @@ export async function plant(
 
 /** What the changed line needs and the file does not import. */
 function withHelpers(bug: PlantedBug, source: string): string {
-  const needsLeader = bug.to.includes("becomeLeader(") && bug.file === "node.ts";
-  return needsLeader ? `import { becomeLeader } from "./leader.ts";\n${source}` : source;
+  const imports = HELPERS.filter(({ use }) => bug.file === "node.ts" && bug.to.includes(use));
+  return [...imports.map(({ line }) => line), source].join("\n");
 }
