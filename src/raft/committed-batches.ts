@@ -29,7 +29,7 @@ export function readCommittedBatches(records: Buffer): CommittedBatch[] {
 }
 
 /** The metadata log is never compressed: its records are as small as its batches. */
-function valuesOf(records: Buffer, position: number): Buffer[] {
+export function valuesOf(records: Buffer, position: number): Buffer[] {
   const { body } = batchBody(records, position);
   const values: Buffer[] = [];
   for (const record of iterateRecords(body, batchRecordCount(records, position))) {

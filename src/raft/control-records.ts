@@ -1,16 +1,23 @@
 import { ZERO_UUID } from "../base/ids.ts";
+import { KafkaError } from "../protocol/errors.ts";
 import { codecFor } from "../protocol/codec.ts";
 import {
   kraftVersionRecord,
   leaderChangeMessage,
+  snapshotFooterRecord,
+  snapshotHeaderRecord,
   votersRecord,
 } from "../protocol/messages/internal/raft-control-records.ts";
+import { batchRecordCount, isControl } from "../protocol/records/batch.ts";
 import { buildBatch, type NewRecord } from "../protocol/records/batch-builder.ts";
-import type { EpochStart } from "./core/events.ts";
-import type { ReplicaKey } from "./core/voters.ts";
+import { batchBody, iterateRecords } from "../protocol/records/record.ts";
+import type { EpochStart, VotersAppend } from "./core/events.ts";
+import type { ReplicaKey, Voter } from "./core/voters.ts";
 
 /** Kafka's ControlRecordType. */
 const LEADER_CHANGE = 2;
+const SNAPSHOT_HEADER = 3;
+const SNAPSHOT_FOOTER = 4;
 const KRAFT_VERSION = 5;
 const KRAFT_VOTERS = 6;
 
@@ -31,6 +38,80 @@ export function epochStartBatch(
   const records = [leaderChange(leaderId, voters, grantingVoters)];
   if (isFirst) records.push(kraftVersion(), kraftVoters(voters));
   return buildBatch({ records, isControl: true, leaderEpoch, timestampMs });
+}
+
+/** A change of the voters, as Kafka's leader appends it (KIP-853). */
+export function votersBatch({ voters, leaderEpoch }: VotersAppend, timestampMs: number): Buffer {
+  return buildBatch({ records: [kraftVoters(voters)], isControl: true, leaderEpoch, timestampMs });
+}
+
+/** The voters that the batch names; null: it is about something else. Throws KafkaError CORRUPT_MESSAGE. */
+export function votersIn(batch: Buffer): readonly Voter[] | null {
+  const value = controlRecords(batch).get(KRAFT_VOTERS);
+  if (value === undefined) return null;
+  const { voters } = codecFor(votersRecord, 0).decode(value);
+  return voters.map(({ voterId, voterDirectoryId, endpoints }) => ({
+    nodeId: voterId,
+    directoryId: voterDirectoryId,
+    endpoints: endpoints.map(({ name, host, port }) => ({ name, host, port })),
+  }));
+}
+
+/** The first batch of a snapshot: up to when the log goes that it holds, and who votes there. */
+export interface SnapshotHead {
+  /** Of the last record that the snapshot takes the place of. */
+  readonly timestampMs: number;
+  readonly voters: readonly Voter[];
+}
+
+export function snapshotHeadBatch(
+  { timestampMs, voters }: SnapshotHead,
+  leaderEpoch: number,
+): Buffer {
+  const value = codecFor(snapshotHeaderRecord, 0).encode({
+    version: 0,
+    lastContainedLogTimestamp: timestampMs,
+  });
+  const header = { key: controlKey(SNAPSHOT_HEADER), value };
+  const records = [header, kraftVersion(), kraftVoters(voters)];
+  return buildBatch({ records, isControl: true, leaderEpoch, timestampMs });
+}
+
+/** null: the batch is none. Throws KafkaError CORRUPT_MESSAGE. */
+export function snapshotHeadIn(batch: Buffer): SnapshotHead | null {
+  const header = controlRecords(batch).get(SNAPSHOT_HEADER);
+  const voters = votersIn(batch);
+  if (header === undefined || voters === null) return null;
+  const { lastContainedLogTimestamp } = codecFor(snapshotHeaderRecord, 0).decode(header);
+  return { timestampMs: lastContainedLogTimestamp, voters };
+}
+
+/** The last batch of a snapshot: without it something is missing. */
+export function snapshotFootBatch(
+  baseOffset: number,
+  leaderEpoch: number,
+  timestampMs: number,
+): Buffer {
+  const value = codecFor(snapshotFooterRecord, 0).encode({ version: 0 });
+  const records = [{ key: controlKey(SNAPSHOT_FOOTER), value }];
+  return buildBatch({ records, isControl: true, baseOffset, leaderEpoch, timestampMs });
+}
+
+export function isSnapshotFoot(batch: Buffer): boolean {
+  return controlRecords(batch).has(SNAPSHOT_FOOTER);
+}
+
+/** The values of a control batch's records by their types; none of any other batch's. */
+function controlRecords(batch: Buffer): ReadonlyMap<number, Buffer> {
+  const values = new Map<number, Buffer>();
+  if (!isControl(batch)) return values;
+  for (const { key, value } of iterateRecords(batchBody(batch, 0).body, batchRecordCount(batch))) {
+    if (key === null || key.length < 4 || value === null) {
+      throw new KafkaError("CORRUPT_MESSAGE", "a control record has no type or no value");
+    }
+    values.set(key.readInt16BE(2), value);
+  }
+  return values;
 }
 
 function leaderChange(
@@ -59,14 +140,13 @@ function kraftVersion(): NewRecord {
   return { key: controlKey(KRAFT_VERSION), value };
 }
 
-function kraftVoters(voters: readonly ReplicaKey[]): NewRecord {
+function kraftVoters(voters: readonly Voter[]): NewRecord {
   const value = codecFor(votersRecord, 0).encode({
     version: 0,
-    voters: voters.map(({ nodeId, directoryId }) => ({
+    voters: voters.map(({ nodeId, directoryId, endpoints }) => ({
       voterId: nodeId,
       voterDirectoryId: directoryId,
-      // A lone node opens no controller port; voters that join later bring their own.
-      endpoints: [],
+      endpoints: endpoints.map((endpoint) => ({ ...endpoint })),
       kRaftVersionFeature: { minSupportedVersion: 0, maxSupportedVersion: KRAFT_FEATURE_LEVEL },
     })),
   });

@@ -1,16 +1,28 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { TimeSlice } from "../base/time-slice.ts";
+import { DiskError } from "../base/disk.ts";
 import { KafkaError } from "../protocol/errors.ts";
+import { BATCH_OVERHEAD } from "../protocol/records/batch.ts";
 import type { LogReadOptions, LogReadResult } from "../storage/log-config.ts";
 import { readCommittedBatches } from "./committed-batches.ts";
+import type { SnapshotHead } from "./control-records.ts";
+import type { SnapshotId } from "./core/messages.ts";
+import { SnapshotError } from "./snapshot-file.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftAppend, RaftListener } from "./raft-client.ts";
 
 export interface DeliveryDependencies {
   readonly clock: Clock;
   readonly read: (options: LogReadOptions) => Promise<LogReadResult>;
+  /** Gives all values of the snapshot to `visit`. Throws SnapshotError, DiskError. */
+  readonly readSnapshot: (
+    id: SnapshotId,
+    visit: (head: SnapshotHead, values: Buffer[]) => void,
+  ) => Promise<SnapshotHead>;
+  /** All that is committed was delivered: so many bytes since the last time. */
+  readonly onDelivered: (sizeBytes: number) => void;
   /** What is committed cannot be read: the node must not go on as if it had been (K17). */
-  readonly onUnreadable: (error: KafkaError) => void;
+  readonly onUnreadable: (error: Error) => void;
 }
 
 /** A batch of this node's own that is not committed yet. */
@@ -33,8 +45,12 @@ export class Delivery {
   /** In order of their offsets; the first begins at or above `#deliveredOffset`. */
   readonly #uncommitted: Uncommitted[] = [];
   #listener: RaftListener | null = null;
-  #deliveredOffset: number;
-  #highWatermark: number;
+  #deliveredOffset = 0;
+  #highWatermark = 0;
+  /** Holds what comes next, in place of the log. */
+  #snapshotId: SnapshotId | null = null;
+  /** Delivered since `onDelivered` was told. */
+  #newBytes = 0;
   /** Not told yet: the newest only. */
   #leader: { readonly leader: LeaderAndEpoch; afterOffset: number } | null = null;
   #failure: Error | null = null;
@@ -42,10 +58,8 @@ export class Delivery {
   #isRunning = false;
   #isClosed = false;
 
-  constructor(dependencies: DeliveryDependencies, startOffset: number) {
+  constructor(dependencies: DeliveryDependencies) {
     this.#dependencies = dependencies;
-    this.#deliveredOffset = startOffset;
-    this.#highWatermark = startOffset;
   }
 
   get highWatermark(): number {
@@ -69,6 +83,11 @@ export class Delivery {
   /** All below is committed. Below what is known already nothing changes (K9). */
   commit(highWatermark: number): void {
     this.#highWatermark = Math.max(this.#highWatermark, highWatermark);
+  }
+
+  /** The log begins at the end of the snapshot from now on, and what is in it is committed. */
+  beginAt(id: SnapshotId): void {
+    if (id.endOffset > this.#deliveredOffset) this.#snapshotId = id;
   }
 
   /** Told when all below `afterOffset` has been delivered; one that was not told yet is forgotten. */
@@ -97,13 +116,13 @@ export class Delivery {
     this.#failure = null;
   }
 
-  /** Delivers what is committed now, and then all that `run` finds. */
+  /** Delivers what is committed now, and then all that `run` finds. Throws as the reads do. */
   async start(listener: RaftListener): Promise<void> {
     assert(this.#listener === null, "the log is delivered once");
     this.#listener = listener;
     this.#isRunning = true;
     try {
-      await this.#deliverStored(listener);
+      await this.#deliverFromDisk(listener);
     } finally {
       this.#isRunning = false;
     }
@@ -123,11 +142,12 @@ export class Delivery {
     if (this.#isRunning || this.#isHalted) return;
     this.#isRunning = true;
     this.#deliverOwn(listener);
-    if (this.#deliveredOffset < this.#storedEndOffset) {
-      void this.#runFromLog(listener);
+    if (this.#isSnapshotNext || this.#deliveredOffset < this.#storedEndOffset) {
+      void this.#runFromDisk(listener);
       return;
     }
     this.#isRunning = false;
+    this.#tellDelivered();
     if (this.#maybeTellLeader(listener)) this.run();
   }
 
@@ -140,8 +160,14 @@ export class Delivery {
     return this.#failure !== null || this.#isClosed;
   }
 
+  get #isSnapshotNext(): boolean {
+    return this.#snapshotId !== null && this.#highWatermark >= this.#snapshotId.endOffset;
+  }
+
   /** Up to where only the log has what is to be delivered. */
   get #storedEndOffset(): number {
+    // What a snapshot holds is in the log no longer.
+    if (this.#snapshotId !== null) return this.#deliveredOffset;
     const ownOffset = this.#uncommitted[0]?.batch.baseOffset ?? Infinity;
     return Math.min(this.#highWatermark, ownOffset);
   }
@@ -152,6 +178,7 @@ export class Delivery {
       const last = done.at(-1);
       if (last === undefined) return;
       this.#deliveredOffset = last.lastOffset + 1;
+      for (const { records } of done) this.#newBytes += sizeOf(records);
       listener.onCommitted(done);
     }
   }
@@ -174,37 +201,77 @@ export class Delivery {
     for (const { reject } of this.#uncommitted.splice(0)) reject(error);
   }
 
-  async #runFromLog(listener: RaftListener): Promise<void> {
+  async #runFromDisk(listener: RaftListener): Promise<void> {
     const fromOffset = this.#deliveredOffset;
     try {
-      await this.#deliverStored(listener);
+      await this.#deliverFromDisk(listener);
     } catch (error) {
-      if (!(error instanceof KafkaError)) throw error;
+      const isOfDisk = error instanceof KafkaError || error instanceof DiskError;
+      if (!isOfDisk && !(error instanceof SnapshotError)) throw error;
       if (!this.#isHalted) this.#dependencies.onUnreadable(error);
       return;
     } finally {
       this.#isRunning = false;
     }
     // What is not written yet is read when it is.
-    if (this.#deliveredOffset > fromOffset) this.run();
+    if (this.#deliveredOffset > fromOffset || this.#isSnapshotNext) this.run();
+  }
+
+  async #deliverFromDisk(listener: RaftListener): Promise<void> {
+    if (this.#snapshotId !== null && this.#isSnapshotNext) {
+      await this.#deliverSnapshot(listener, this.#snapshotId);
+    }
+    await this.#deliverStored(listener);
+  }
+
+  async #deliverSnapshot(listener: RaftListener, id: SnapshotId): Promise<void> {
+    const { endOffset, epoch: leaderEpoch } = id;
+    const given = { isFirst: true };
+    const give = ({ timestampMs }: SnapshotHead, records: Buffer[], isLast: boolean): void => {
+      assert(listener.onSnapshot !== undefined, "a listener of a log with snapshots takes them");
+      const { isFirst } = given;
+      given.isFirst = false;
+      listener.onSnapshot({ endOffset, leaderEpoch, timestampMs, records, isFirst, isLast });
+    };
+    const head = await this.#dependencies.readSnapshot(id, (...part) => give(...part, false));
+    give(head, [], true);
+    this.#deliveredOffset = endOffset;
+    if (this.#snapshotId === id) this.#snapshotId = null;
   }
 
   /** In slices, so that nothing else waits for long. */
   async #deliverStored(listener: RaftListener): Promise<void> {
-    const { clock, read } = this.#dependencies;
+    const { clock } = this.#dependencies;
     const timeSlice = new TimeSlice(clock);
     while (!this.#isHalted && this.#deliveredOffset < this.#storedEndOffset) {
-      const slice = await read({
-        offset: this.#deliveredOffset,
-        endOffset: this.#storedEndOffset,
-        maxBytes: READ_BYTES,
-        minOneBatch: true,
-      });
+      const slice = await this.#readSlice();
       if (slice.nextOffset === this.#deliveredOffset) return;
       this.#deliveredOffset = slice.nextOffset;
+      this.#newBytes += slice.records.length;
       listener.onCommitted(readCommittedBatches(slice.records));
       if (timeSlice.isOver) await timeSlice.next();
     }
+  }
+
+  async #readSlice(): Promise<{ readonly records: Buffer; readonly nextOffset: number }> {
+    const offset = this.#deliveredOffset;
+    const endOffset = this.#storedEndOffset;
+    try {
+      const { read } = this.#dependencies;
+      return await read({ offset, endOffset, maxBytes: READ_BYTES, minOneBatch: true });
+    } catch (error) {
+      // The log was emptied meanwhile, to begin at a snapshot that holds what was to be read.
+      const isEmptied = error instanceof KafkaError && error.errorName === "OFFSET_OUT_OF_RANGE";
+      if (!isEmptied || this.#snapshotId === null) throw error;
+      return { records: Buffer.alloc(0), nextOffset: offset };
+    }
+  }
+
+  #tellDelivered(): void {
+    if (this.#newBytes === 0) return;
+    const sizeBytes = this.#newBytes;
+    this.#newBytes = 0;
+    this.#dependencies.onDelivered(sizeBytes);
   }
 
   #maybeTellLeader(listener: RaftListener): boolean {
@@ -222,6 +289,11 @@ export class Delivery {
     this.#isFailureTold = true;
     this.#listener.onFailure(this.#failure);
   }
+}
+
+/** About what a batch of these takes in the log. */
+function sizeOf(records: readonly Buffer[]): number {
+  return records.reduce((sum, { length }) => sum + length, BATCH_OVERHEAD);
 }
 
 export function logFailed(cause: Error): KafkaError {

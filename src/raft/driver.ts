@@ -1,56 +1,39 @@
-import { assert, must } from "../base/assert.ts";
+import { must } from "../base/assert.ts";
 import { afterForPeer, type Timer } from "../base/clock.ts";
 import { DiskError } from "../base/disk.ts";
-import type { Uuid } from "../base/ids.ts";
-import type { Random } from "../base/random.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { batchRecordCount } from "../protocol/records/batch.ts";
 import { buildBatch } from "../protocol/records/batch-builder.ts";
 import type { DirectoryLog } from "../storage/directory-health.ts";
 import type { Log } from "../storage/log.ts";
-import { epochStartBatch } from "./control-records.ts";
-import type { Effect, EpochStart, QuorumState, RaftEvent, RecordsPosition } from "./core/events.ts";
-import { LOG_BEGINNING, LogView } from "./core/log-view.ts";
+import { votersIn } from "./control-records.ts";
+import type { Effect, EpochStart, QuorumState, RaftEvent } from "./core/events.ts";
+import { LogView, type RecoveredLog } from "./core/log-view.ts";
 import { RaftNode } from "./core/node.ts";
-import { DEFAULT_TIMING, type RaftTiming } from "./core/state.ts";
-import { isSameReplica, type ReplicaKey, VoterSet } from "./core/voters.ts";
-import { Delivery, logFailed } from "./delivery.ts";
-import type { DurablePoint } from "./durable-point.ts";
-import { type MetadataLog, type MetadataLogPorts, openMetadataLog } from "./metadata-log.ts";
-import { checkQuorumState, readQuorumState, writeQuorumState } from "./quorum-state.ts";
-import type { LeaderAndEpoch, RaftAppend, RaftClient, RaftListener } from "./raft-client.ts";
-import { epochsOf } from "./recovered-log.ts";
-import { fetchedDamage, ReplicaLog } from "./replica-log.ts";
-import type { RaftMessage, RaftTransport } from "./transport.ts";
+import { DEFAULT_TIMING } from "./core/state.ts";
+import type { ReplicaKey, Voter, VoterChange } from "./core/voters.ts";
+import { Delivery } from "./delivery.ts";
+import { DiskEffects } from "./disk-effects.ts";
+import type { RaftDriverOptions, RaftDriverPorts, RaftPeers } from "./driver-options.ts";
+import { type MetadataLog, openMetadataLog } from "./metadata-log.ts";
+import { checkQuorumState, readQuorumState } from "./quorum-state.ts";
+import { appendRefusal, voterChangeError } from "./refusals.ts";
+import type {
+  LeaderAndEpoch,
+  QuorumDescription,
+  RaftAppend,
+  RaftClient,
+  RaftListener,
+} from "./raft-client.ts";
+import { recoveredLog, recoveredLoneLog } from "./recovered-log.ts";
+import { fetchedDamage } from "./replica-log.ts";
+import { DEFAULT_SNAPSHOT_SETTINGS } from "./snapshot-keeper.ts";
+import type { RaftMessage } from "./transport.ts";
 
-export interface RaftDriverPorts extends MetadataLogPorts {
-  readonly random: Random;
+interface Start extends MetadataLog {
+  readonly self: ReplicaKey;
+  readonly view: RecoveredLog;
+  readonly quorumState: QuorumState | null;
 }
-
-export interface RaftDriverOptions {
-  /** The first of the log directories; it holds `__cluster_metadata-0`. */
-  readonly logDirectory: string;
-  readonly nodeId: number;
-  readonly directoryId: Uuid;
-  /** A call on the metadata log's disk has failed: told before anybody else (R9). */
-  readonly onDiskFailure?: (error: DiskError) => void;
-  /** The rest of the quorum; without it this node is all of it. */
-  readonly peers?: RaftPeers;
-}
-
-export interface RaftPeers {
-  /** The driver's from now on: it closes it. */
-  readonly transport: RaftTransport;
-  readonly clusterId: string;
-  /** Who votes as far as the log does not say (formation.ts). This node may be none of them. */
-  readonly voters: readonly ReplicaKey[];
-  readonly timing: RaftTiming;
-  /** controller.quorum.fetch.max.bytes: one batch at least, whatever its size. */
-  readonly fetchMaxBytes: number;
-}
-
-/** More than any broker has in work at a time; beyond it clients are told to come back. */
-const MAX_UNCOMMITTED = 10_000;
 
 /**
  * Drives the core (core/node.ts) over a log, a transport and a clock: it does what the core says, in
@@ -61,68 +44,66 @@ export class RaftDriver implements RaftClient {
   /** For whoever watches over the directory: it fails the log, and heals it. */
   readonly log: DirectoryLog & { readonly directory: string };
   readonly #log: Log;
-  readonly #replicaLog: ReplicaLog;
+  readonly #found: MetadataLog;
+  readonly #effects: DiskEffects;
   readonly #delivery: Delivery;
   readonly #ports: RaftDriverPorts;
   readonly #self: ReplicaKey;
   readonly #peers: RaftPeers | null;
-  readonly #durablePoint: DurablePoint;
   #node: RaftNode;
   /** What has happened since the step that goes on. */
   readonly #events: RaftEvent[] = [];
   #isStepping = false;
   #tick: { readonly deadlineMs: number; readonly timer: Timer } | null = null;
-  /** The last write of quorum-state, and what follows from it. */
-  #persisted: Promise<void> = Promise.resolve();
   /** The first record of the epoch that is led in. */
   #epochStart: RaftAppend | null = null;
   /** The epoch in which the listener's appends are taken; null: none are. */
   #ledEpoch: number | null = null;
-  /** Fetches whose records are not written yet, by who has sent them. */
-  readonly #unanswered = new Map<number, RecordsPosition>();
   #failure: Error | null = null;
   /** Nothing is taken from the listener any more. */
   #isClosed = false;
   /** Nothing is done at all any more. */
   #isStopped = false;
 
-  private constructor(
-    ports: RaftDriverPorts,
-    { log, durablePoint }: MetadataLog,
-    start: {
-      readonly self: ReplicaKey;
-      readonly peers: RaftPeers | null;
-      readonly quorumState: QuorumState | null;
-    },
-  ) {
+  private constructor(ports: RaftDriverPorts, options: RaftDriverOptions, start: Start) {
+    const { log, snapshots } = start;
     this.#ports = ports;
     this.#log = log;
-    this.#durablePoint = durablePoint;
+    this.#found = start;
     this.#self = start.self;
-    this.#peers = start.peers;
+    this.#peers = options.peers ?? null;
     this.log = {
       directory: log.directory,
       get failure() {
         return log.failure;
       },
       fail: (error) => log.fail(error),
-      heal: async () => {
-        // The log's recovery removes what is half written, so nobody may be writing.
-        await durablePoint.stop();
-        await this.#settle();
-        await log.heal();
-      },
+      heal: () => this.#heal(),
     };
-    this.#replicaLog = new ReplicaLog(log, () => this.#onLogAdvance());
-    this.#delivery = new Delivery(
+    this.#delivery = new Delivery({
+      clock: ports.clock,
+      read: (given) => log.read(given),
+      readSnapshot: (id, visit) => snapshots.read(id, visit),
+      onDelivered: (sizeBytes) => this.#effects.snapshots.onDelivered(sizeBytes),
+      onUnreadable: (error) => this.#onUnreadable(error),
+    });
+    this.#effects = new DiskEffects(
+      { ...ports, ...start },
       {
-        clock: ports.clock,
-        read: (options) => log.read(options),
-        onUnreadable: (cause) => log.fail(new DiskError("EIO", log.directory, "read", { cause })),
+        self: this.#self,
+        peers: this.#peers,
+        snapshots: options.snapshots ?? DEFAULT_SNAPSHOT_SETTINGS,
       },
-      log.logStartOffset,
+      {
+        node: () => (this.#isHalted ? null : this.#node),
+        step: (event) => this.#step(event),
+        onEpochStart: (epochStart, timestampMs) => this.#onEpochStart(epochStart, timestampMs),
+        onLogBegin: (id) => this.#delivery.beginAt(id),
+        onLogAdvance: () => this.#onLogAdvance(),
+        onUnreadable: (error) => this.#onUnreadable(error),
+      },
     );
-    this.#node = this.#newNode(start.quorumState);
+    this.#node = this.#newNode(start);
     log.setListener({
       onAdvance: () => this.#onLogAdvance(),
       onFailure: (error) => this.#fail(error),
@@ -140,22 +121,23 @@ export class RaftDriver implements RaftClient {
    * quorum from now on. Throws QuorumStateError, DirectoryError, DiskError.
    */
   static async open(ports: RaftDriverPorts, options: RaftDriverOptions): Promise<RaftDriver> {
-    const { nodeId, directoryId, logDirectory, onDiskFailure = ignore, peers = null } = options;
+    const { nodeId, directoryId, logDirectory, onDiskFailure = ignore, peers } = options;
     const self = { nodeId, directoryId };
-    const isLone = peers === null;
-    const opened = await openMetadataLog(ports, { logDirectory, isLone, onDiskFailure });
-    const { log, directory, durablePoint } = opened;
+    const isLone = peers === undefined;
+    const found = await openMetadataLog(ports, { logDirectory, isLone, onDiskFailure });
     try {
-      const quorumState = await readQuorumState(ports.disk, directory);
-      checkQuorumState(quorumState, { ...opened, self, isLone, logger: ports.logger });
-      const driver = new RaftDriver(ports, opened, { self, peers, quorumState });
+      const quorumState = await readQuorumState(ports.disk, found.directory);
+      const isEmpty = found.log.logEndOffset === 0;
+      checkQuorumState(quorumState, { ...found, isEmpty, self, isLone, logger: ports.logger });
+      const view = await viewOf(found, ports, { self, peers });
+      const driver = new RaftDriver(ports, options, { ...found, self, view, quorumState });
       driver.#step({ kind: "start" });
       if (isLone) await driver.#leading();
       return driver;
     } catch (error) {
       // Nothing of this attempt may reach the disk when the next one has begun.
-      await durablePoint.stop();
-      await log.close();
+      await found.durablePoint.stop();
+      await found.log.close();
       throw error;
     }
   }
@@ -172,21 +154,23 @@ export class RaftDriver implements RaftClient {
     return this.#delivery.highWatermark;
   }
 
+  get quorum(): QuorumDescription {
+    const { endOffset, flushedEndOffset, replicas, voters } = this.#node;
+    return {
+      ...this.leader,
+      ...{ endOffset, flushedEndOffset, highWatermark: this.highWatermark },
+      voters: voters.all,
+      replicas: replicas.map(({ key, ...progress }) => ({ ...key, ...progress })),
+    };
+  }
+
   async start(listener: RaftListener): Promise<void> {
     await this.#delivery.start(listener);
+    this.#effects.snapshots.start(() => listener.onSnapshotDue?.());
   }
 
   append(leaderEpoch: number, values: readonly Buffer[]): RaftAppend {
-    if (this.#failure !== null) throw logFailed(this.#failure);
-    if (this.#isClosed || leaderEpoch !== this.#ledEpoch) throw new KafkaError("NOT_CONTROLLER");
-    if (this.#delivery.uncommittedCount >= MAX_UNCOMMITTED) {
-      throw new KafkaError(
-        "THROTTLING_QUOTA_EXCEEDED",
-        "too many changes of metadata wait for the disk",
-      );
-    }
-    // The core takes an append for done: whatever refuses it must do so before.
-    this.#log.refuseUnlessUsable();
+    this.#refuseUnlessLeading(leaderEpoch);
     const timestampMs = this.#ports.clock.wallMs();
     const bytes = buildBatch({
       records: values.map((value) => ({ key: null, value })),
@@ -203,6 +187,29 @@ export class RaftDriver implements RaftClient {
     return append;
   }
 
+  changeVoters(change: VoterChange): RaftAppend {
+    this.#refuseUnlessLeading(this.#ledEpoch);
+    const refusal = this.#node.voterChangeRefusal(change, this.#ports.clock.nowMs());
+    if (refusal !== null) throw voterChangeError(refusal);
+    const leaderEpoch = must(this.#ledEpoch, "it leads");
+    const timestampMs = this.#ports.clock.wallMs();
+    const offset = this.nextOffset;
+    const append = this.#delivery.expect({
+      ...{ baseOffset: offset, lastOffset: offset, leaderEpoch, timestampMs },
+      records: [],
+    });
+    this.#step({ kind: "proposeVoters", change });
+    return append;
+  }
+
+  createSnapshot(
+    endOffset: number,
+    timestampMs: number,
+    records: Iterable<Buffer>,
+  ): Promise<boolean> {
+    return this.#effects.snapshots.take(endOffset, timestampMs, records);
+  }
+
   /**
    * A leader among others resigns; a lone one waits for what was appended. Then nothing is taken any
    * more. Idempotent.
@@ -210,16 +217,18 @@ export class RaftDriver implements RaftClient {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#effects.snapshots.close();
     if (this.#hasOthers) {
       this.#step({ kind: "resign" });
       this.#stop();
     }
-    await this.#settle();
+    await this.#effects.settle();
     await this.#log.close();
     this.#stop();
-    this.#durablePoint.advance(this.#log.flushedEndOffset);
-    await this.#durablePoint.stop();
-    if (this.#log.failure === null) await this.#durablePoint.write();
+    const { durablePoint } = this.#found;
+    durablePoint.advance(this.#log.flushedEndOffset);
+    await durablePoint.stop();
+    if (this.#log.failure === null) await durablePoint.write();
     this.#delivery.close();
     await this.#peers?.transport.close();
   }
@@ -231,41 +240,35 @@ export class RaftDriver implements RaftClient {
   }
 
   get #hasOthers(): boolean {
-    return (
-      this.#peers !== null && this.#peers.voters.some((voter) => !isSameReplica(voter, this.#self))
-    );
+    return !this.#node.voters.isOnly(this.#self);
+  }
+
+  /** The core takes an append for done: whatever refuses it must do so before. */
+  #refuseUnlessLeading(leaderEpoch: number | null): void {
+    const isLeading = !this.#isClosed && leaderEpoch !== null && leaderEpoch === this.#ledEpoch;
+    const { uncommittedCount } = this.#delivery;
+    const refusal = appendRefusal({ failure: this.#failure, isLeading, uncommittedCount });
+    if (refusal !== null) throw refusal;
+    this.#log.refuseUnlessUsable();
   }
 
   /** As after a start of the process, which a log that was recovered in place is for its quorum. */
-  #newNode(quorumState: QuorumState | null): RaftNode {
-    const { logEndOffset: endOffset, flushedEndOffset } = this.#log;
+  #newNode({ view, quorumState }: Pick<Start, "view" | "quorumState">): RaftNode {
+    this.#delivery.beginAt(view.newestSnapshot);
+    this.#delivery.commit(view.newestSnapshot.endOffset);
     return new RaftNode({
       self: this.#self,
       timing: this.#peers?.timing ?? DEFAULT_TIMING,
       random: this.#ports.random,
-      log: new LogView({
-        start: LOG_BEGINNING,
-        newestSnapshot: LOG_BEGINNING,
-        endOffset,
-        flushedEndOffset,
-        epochs: epochsOf(this.#log),
-        voterHistory: [
-          {
-            endOffset: 0,
-            voters: new VoterSet(
-              (this.#peers?.voters ?? [this.#self]).map((key) => ({ ...key, endpoints: [] })),
-            ),
-          },
-        ],
-      }),
-      votersIn: () => null,
+      log: new LogView(view),
+      votersIn,
       quorumState,
     });
   }
 
   /** Of a lone voter. What lies below its first record is committed with it (K8). */
   async #leading(): Promise<void> {
-    await this.#persisted;
+    await this.#effects.persisted;
     await must(this.#epochStart, "a lone voter leads when its epoch is durable").committed;
   }
 
@@ -292,8 +295,8 @@ export class RaftDriver implements RaftClient {
 
   /** This node's cluster is formed: whoever asks has to join it (R14). */
   #tellFormed(to: ReplicaKey): void {
-    const { transport, clusterId, voters } = must(this.#peers, "only peers send messages");
-    transport.send(to.nodeId, { kind: "formed", clusterId, voters });
+    const { transport, clusterId } = must(this.#peers, "only peers send messages");
+    transport.send(to.nodeId, { kind: "formed", clusterId, voters: this.#node.voters.all });
   }
 
   /** The events are taken one after the other; what the listener does follows when all is done. */
@@ -318,12 +321,11 @@ export class RaftDriver implements RaftClient {
 
   #do(effect: Effect): void {
     switch (effect.kind) {
-      case "send":
-        must(this.#peers, "a lone voter has nobody to talk to").transport.send(
-          effect.to,
-          effect.message,
-        );
+      case "send": {
+        const { transport } = must(this.#peers, "a lone voter has nobody to talk to");
+        transport.send(effect.to, effect.message);
         break;
+      }
       case "commit":
         this.#delivery.commit(effect.highWatermark);
         break;
@@ -332,59 +334,16 @@ export class RaftDriver implements RaftClient {
         break;
       default:
         // A disk that has failed in the middle of a step takes nothing any more.
-        if (this.#failure === null) this.#doOnDisk(effect);
+        if (this.#failure === null) this.#effects.do(effect);
     }
   }
 
-  #doOnDisk(effect: Exclude<Effect, { kind: "send" | "commit" | "leaderChange" }>): void {
-    switch (effect.kind) {
-      case "persist":
-        this.#persisted = this.#persist(effect.state);
-        this.#persisted.catch(ignore);
-        break;
-      case "appendEpochStart":
-        this.#appendEpochStart(effect.epochStart);
-        break;
-      case "append":
-        this.#replicaLog.append(effect.batch.bytes, effect.batch);
-        break;
-      case "appendFetched":
-        for (const batch of effect.batches) this.#replicaLog.append(batch.bytes, batch);
-        break;
-      case "truncate":
-        this.#replicaLog.truncate(effect.endOffset);
-        break;
-      case "sendRecords":
-        void this.#sendRecords(effect.to, effect.position);
-        break;
-    }
-  }
-
-  async #persist(state: QuorumState): Promise<void> {
-    try {
-      await writeQuorumState(this.#ports.disk, this.log.directory, state);
-    } catch (error) {
-      if (error instanceof DiskError) this.#log.fail(error);
-      throw error;
-    }
-    this.#step({ kind: "persisted" });
-  }
-
-  /** No write of quorum-state is under way then. Whoever waits for it is told how it went. */
-  async #settle(): Promise<void> {
-    await this.#persisted.catch(ignore);
-  }
-
-  #appendEpochStart(epochStart: EpochStart): void {
-    const { baseOffset, leaderEpoch, recordCount } = epochStart;
-    const timestampMs = this.#ports.clock.wallMs();
-    const bytes = epochStartBatch(this.#self.nodeId, epochStart, timestampMs);
-    assert(batchRecordCount(bytes) === recordCount, "the core knows what an epoch begins with");
+  /** The first record of an epoch that this node leads is being appended. */
+  #onEpochStart({ baseOffset, leaderEpoch, recordCount }: EpochStart, timestampMs: number): void {
     const lastOffset = baseOffset + recordCount - 1;
     const batch = { baseOffset, lastOffset, leaderEpoch, timestampMs, records: [] };
     this.#epochStart = this.#delivery.expect(batch);
     this.#epochStart.committed.catch(ignore);
-    this.#replicaLog.append(bytes, epochStart);
     // It decides on nothing before it has been given all that may have been committed before (K5).
     const { nodeId: leaderId } = this.#self;
     this.#delivery.leaderChange({ leaderId, leaderEpoch }, lastOffset + 1);
@@ -403,41 +362,19 @@ export class RaftDriver implements RaftClient {
     this.#ledEpoch = leadingEpoch;
   }
 
-  /** With what is written by now: a leader's answers do not wait for its own sync. */
-  async #sendRecords(to: number, position: RecordsPosition): Promise<void> {
-    const { transport, fetchMaxBytes } = must(this.#peers, "only peers fetch");
-    const node = this.#node;
-    const { fetchOffset } = position;
-    try {
-      const batches = await this.#replicaLog.read(fetchOffset, fetchMaxBytes);
-      if (node !== this.#node || this.#isHalted || node.leadingEpoch !== position.epoch) return;
-      if (batches.length === 0 && fetchOffset < node.endOffset) {
-        this.#unanswered.set(to, position);
-        return;
-      }
-      const outcome = { kind: "records", batches } as const;
-      transport.send(to, { kind: "fetchAnswer", ...position, outcome });
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error;
-      this.#onUnreadable(error);
-    }
-  }
-
-  /** Another replica may have it whole: with this one's log nobody else is to be led (R10). */
-  #onUnreadable(error: KafkaError): void {
-    if (error.errorName !== "CORRUPT_MESSAGE") return;
-    this.#log.fail(new DiskError("EIO", this.#log.directory, "read", { cause: error }));
+  /** Another replica may have it whole: with this one's log nobody is to be led (R10). */
+  #onUnreadable(cause: Error): void {
+    const error = new DiskError("EIO", this.#log.directory, "read", { cause });
+    this.#log.fail(cause instanceof DiskError ? cause : error);
   }
 
   /** More of the log is written or synced. */
   #onLogAdvance(): void {
     // In the middle of a cut its marks are not yet those of what is left.
-    if (!this.#replicaLog.isSettled) return;
+    if (!this.#effects.isLogSettled || this.#log.failure !== null) return;
     const { flushedEndOffset: endOffset } = this.#log;
-    this.#durablePoint.advance(endOffset);
-    const unanswered = [...this.#unanswered];
-    this.#unanswered.clear();
-    for (const [to, position] of unanswered) void this.#sendRecords(to, position);
+    this.#found.durablePoint.advance(endOffset);
+    this.#effects.answers?.retry();
     if (endOffset > this.#node.flushedEndOffset) this.#step({ kind: "flushed", endOffset });
     else if (!this.#isStepping) this.#delivery.run();
   }
@@ -449,12 +386,18 @@ export class RaftDriver implements RaftClient {
     this.#tick = null;
     if (deadlineMs === Infinity) return;
     const { clock } = this.#ports;
-    const delayMs = Math.max(0, deadlineMs - clock.nowMs());
-    const timer = afterForPeer(clock, delayMs, () => {
+    const timer = afterForPeer(clock, Math.max(0, deadlineMs - clock.nowMs()), () => {
       this.#tick = null;
       this.#step({ kind: "tick" });
     });
     this.#tick = { deadlineMs, timer };
+  }
+
+  async #heal(): Promise<void> {
+    // The log's recovery removes what is half written, so nobody may be writing.
+    await this.#found.durablePoint.stop();
+    await this.#effects.settle();
+    await this.#log.heal();
   }
 
   /**
@@ -465,22 +408,24 @@ export class RaftDriver implements RaftClient {
   async #goOn(): Promise<void> {
     try {
       const quorumState = await readQuorumState(this.#ports.disk, this.log.directory);
+      const of = { self: this.#self, peers: this.#peers ?? undefined };
+      const view = await viewOf(this.#found, this.#ports, of);
       if (this.#isClosed || this.#log.failure !== null) return;
       this.#failure = null;
       this.#delivery.resume();
-      this.#node = this.#newNode(quorumState);
+      this.#node = this.#newNode({ view, quorumState });
       this.#ports.logger.info({ highWatermark: this.highWatermark }, "the metadata log goes on");
       this.#step({ kind: "start" });
     } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      this.#log.fail(error);
+      if (error instanceof DiskError) this.#log.fail(error);
+      // It has failed again: its listener was told.
+      else if (!(error instanceof KafkaError)) throw error;
     }
   }
 
   #fail(error: Error): void {
     const isFirst = this.#failure === null;
     this.#failure = error;
-    this.#unanswered.clear();
     this.#delivery.fail(error);
     if (!isFirst) return;
     this.#ports.logger.error(
@@ -490,6 +435,17 @@ export class RaftDriver implements RaftClient {
     // Others need not wait until its silence is noticed (R13).
     if (this.#hasOthers) this.#step({ kind: "resign" });
   }
+}
+
+/** What the core is told of the log as it lies there now. */
+async function viewOf(
+  found: MetadataLog,
+  { clock }: RaftDriverPorts,
+  of: { readonly self: ReplicaKey; readonly peers: RaftPeers | undefined },
+): Promise<RecoveredLog> {
+  const self: Voter = { ...of.self, endpoints: [] };
+  if (of.peers === undefined) return recoveredLoneLog(found, [self]);
+  return recoveredLog(found, clock, of.peers.voters);
 }
 
 function ignore(): void {

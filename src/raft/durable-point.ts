@@ -94,10 +94,11 @@ export class DurablePoint {
 
   /**
    * The log is about to be cut there: when this resolves, no crash leaves a file that says more, by
-   * which the cut would look like damage. Throws DiskError.
+   * which the cut would look like damage; and nothing is written before the next `advance`, as the
+   * recovery that ends the cut removes what is half written. Throws DiskError.
    */
   async retreat(offset: number): Promise<void> {
-    await this.#writing;
+    await this.stop();
     this.#offset = Math.min(this.#offset, offset);
     if (this.#writtenOffset > offset) await this.#replace(this.#offset);
   }

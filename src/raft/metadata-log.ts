@@ -7,7 +7,10 @@ import { DirectoryError } from "../storage/log-manager.ts";
 import { Log } from "../storage/log.ts";
 import { DEFAULT_LOG_CONFIG, type LogConfig } from "../storage/log-config.ts";
 import { TailCache } from "../storage/tail-cache.ts";
+import { LOG_BEGINNING } from "./core/log-view.ts";
+import type { SnapshotId } from "./core/messages.ts";
 import { DurablePoint } from "./durable-point.ts";
+import { Snapshots } from "./snapshots.ts";
 
 export interface MetadataLogPorts {
   readonly disk: Disk;
@@ -46,6 +49,7 @@ export interface MetadataLog {
   readonly log: Log;
   readonly directory: string;
   readonly durablePoint: DurablePoint;
+  readonly snapshots: Snapshots;
 }
 
 /**
@@ -81,7 +85,9 @@ export async function openMetadataLog(
       beforeTruncation: ({ endOffset }) => durablePoint.retreat(endOffset),
     },
   );
-  const damage = damageOf(log);
+  const snapshots = await Snapshots.open(ports, directory);
+  const newest = snapshots.newest?.id ?? LOG_BEGINNING;
+  const damage = damageOf(log, newest);
   if (damage !== null) {
     await log.abandon();
     throw new DirectoryError(
@@ -90,7 +96,14 @@ export async function openMetadataLog(
         (isLone ? WAY_OUT_ALONE : WAY_OUT_WITH_OTHERS),
     );
   }
-  return { log, directory, durablePoint };
+  // A crash came after a leader's snapshot had got its name, and before the log began at it.
+  if (!holds(log, newest)) await log.truncateFullyAndStartAt(newest.endOffset);
+  return { log, directory, durablePoint, snapshots };
+}
+
+function holds(log: Log, { endOffset, epoch }: SnapshotId): boolean {
+  if (endOffset <= log.logStartOffset) return true;
+  return endOffset <= log.logEndOffset && log.leaderEpochAt(endOffset - 1) === epoch;
 }
 
 const WAY_OUT_ALONE =
@@ -100,8 +113,10 @@ const WAY_OUT_WITH_OTHERS =
   "and what it has promised is not known any more: give this node an empty log directory; " +
   "as a controller it has to be removed from the quorum and added again (kafka-metadata-quorum)";
 
-function damageOf(log: Log): string | null {
-  if (log.logStartOffset > 0) return `it begins at offset ${log.logStartOffset}`;
+function damageOf(log: Log, newestSnapshot: SnapshotId): string | null {
+  if (log.logStartOffset > newestSnapshot.endOffset) {
+    return `it begins at offset ${log.logStartOffset}, and no sound snapshot reaches that far`;
+  }
   for (const segment of log.segments.list) {
     const [stretch] = segment.damage.all;
     if (stretch === undefined) continue;

@@ -22,8 +22,17 @@ const DATA_VERSION = 1;
 const CHECKSUM = "crc32c";
 const NOBODY = -1;
 
+/** As the file has it. */
+export interface StoredQuorumState extends QuorumState {
+  /** Whether there were other voters: a node that is told of none must not go on alone. */
+  readonly hasOthers: boolean;
+}
+
 /** The state of the directory; null when there is no file. Throws QuorumStateError (K18). */
-export async function readQuorumState(disk: Disk, directory: string): Promise<QuorumState | null> {
+export async function readQuorumState(
+  disk: Disk,
+  directory: string,
+): Promise<StoredQuorumState | null> {
   const path = `${directory}/${QUORUM_STATE_FILE}`;
   let text: string;
   try {
@@ -42,7 +51,7 @@ export async function readQuorumState(disk: Disk, directory: string): Promise<Qu
 export async function writeQuorumState(
   disk: Disk,
   directory: string,
-  state: QuorumState,
+  state: StoredQuorumState,
 ): Promise<void> {
   const path = `${directory}/${QUORUM_STATE_FILE}`;
   await replaceFile(disk, path, Buffer.from(formatQuorumState(state)));
@@ -52,7 +61,8 @@ export async function writeQuorumState(
 /** What `checkQuorumState` needs to know of the node. */
 export interface QuorumStateOwner {
   readonly directory: string;
-  readonly log: { readonly logEndOffset: number };
+  /** Whether there is no log, and there never was one as far as is known. */
+  readonly isEmpty: boolean;
   readonly self: ReplicaKey;
   /** Whether there is, and was, no other voter. */
   readonly isLone: boolean;
@@ -63,35 +73,46 @@ export interface QuorumStateOwner {
  * Whether the node may go on with this state. A lone voter has nobody to vote for, so the epoch of its
  * log is enough; with others a lost vote could be given twice (K18). Throws QuorumStateError.
  */
-export function checkQuorumState(state: QuorumState | null, owner: QuorumStateOwner): void {
-  const { directory, log, self, isLone, logger } = owner;
+export function checkQuorumState(state: StoredQuorumState | null, owner: QuorumStateOwner): void {
+  const { directory, isEmpty, isLone, self, logger } = owner;
   const path = `${directory}/${QUORUM_STATE_FILE}`;
-  if (state === null && log.logEndOffset > 0) {
-    if (isLone) {
-      logger.warn({ directory }, "quorum-state is missing; its epoch is taken from the log");
-      return;
+  if (state === null) {
+    if (isEmpty) return;
+    if (!isLone) {
+      throw new QuorumStateError(
+        `${path} is missing, and this node must not vote without it (K18): restore it, or ${START_ANEW}`,
+      );
     }
+    logger.warn({ directory }, "quorum-state is missing; its epoch is taken from the log");
+    return;
+  }
+  if (!isLone) return;
+  // Another node's files would make this one lead in epochs that are not its own.
+  const otherId = state.leaderId ?? state.voted?.nodeId ?? self.nodeId;
+  if (otherId !== self.nodeId) {
     throw new QuorumStateError(
-      `${path} is missing, and this node must not vote without it (K18): restore it, or ${START_ANEW}`,
+      `${path} is of a quorum that node ${otherId} led, and this is node ${self.nodeId}: ` +
+        "set node.id to the node that the directory belongs to, or use an empty directory",
     );
   }
-  // Another node's files would make this one lead in epochs that are not its own.
-  const otherId = state?.leaderId ?? state?.voted?.nodeId ?? self.nodeId;
-  if (!isLone || otherId === self.nodeId) return;
-  throw new QuorumStateError(
-    `${path} is of a quorum that node ${otherId} led, and this is node ${self.nodeId}: ` +
-      "set node.id to the node that the directory belongs to, or use an empty directory",
-  );
+  if (state.hasOthers) {
+    throw new QuorumStateError(
+      `${path} is of a quorum with other voters, which this node must not go on without: ` +
+        "set controller.quorum.voters, or use an empty directory",
+    );
+  }
 }
 
 /** As Kafka 4 writes it, one line of JSON, with a checksum of the other fields, which Kafka skips. */
-export function formatQuorumState({ leaderEpoch, leaderId, voted }: QuorumState): string {
+export function formatQuorumState(state: StoredQuorumState): string {
+  const { leaderEpoch, leaderId, voted, hasOthers } = state;
   const fields = {
     leaderId: leaderId ?? NOBODY,
     leaderEpoch,
     votedId: voted?.nodeId ?? NOBODY,
     votedDirectoryId: voted?.directoryId ?? ZERO_UUID,
     data_version: DATA_VERSION,
+    ...(hasOthers ? { hasOthers } : {}),
   };
   return JSON.stringify({ ...fields, [CHECKSUM]: checksumOf(fields) });
 }
@@ -108,7 +129,7 @@ function isChecksumWrong(fields: Readonly<Record<string, unknown>> | null): bool
 }
 
 /** Reads both versions that Kafka has. Throws QuorumStateError. */
-export function parseQuorumState(text: string, path: string): QuorumState {
+export function parseQuorumState(text: string, path: string): StoredQuorumState {
   const fields = parseObject(text);
   const { data_version: version, leaderEpoch, leaderId, votedId } = fields ?? {};
   if (
@@ -128,6 +149,7 @@ export function parseQuorumState(text: string, path: string): QuorumState {
     leaderEpoch,
     leaderId: leaderId === NOBODY ? null : leaderId,
     voted: votedId === NOBODY ? null : { nodeId: votedId, directoryId: directoryIdOf(fields) },
+    hasOthers: fields?.["hasOthers"] === true,
   };
 }
 

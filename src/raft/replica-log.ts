@@ -1,4 +1,6 @@
 import { assert } from "../base/assert.ts";
+import { DiskError } from "../base/disk.ts";
+import type { Mailbox } from "../base/mailbox.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import {
   BATCH_OVERHEAD,
@@ -25,14 +27,20 @@ export interface BatchPosition {
  */
 export class ReplicaLog {
   readonly #log: Log;
+  readonly #turns: Mailbox;
   readonly #onSettled: () => void;
   /** What the core has said since the cut that goes on. */
   #waiting: (() => void)[] = [];
   #isCutting = false;
 
-  /** `onSettled` is called when the log is as the core sees it, after a cut and what waited for it. */
-  constructor(log: Log, onSettled: () => void) {
+  /**
+   * `onSettled` is called when the log is as the core sees it, after a cut and what waited for it. A cut
+   * ends with a recovery, which removes what is half written beside the log: so it takes its turn with
+   * whoever writes there.
+   */
+  constructor(log: Log, turns: Mailbox, onSettled: () => void) {
     this.#log = log;
+    this.#turns = turns;
     this.#onSettled = onSettled;
   }
 
@@ -49,9 +57,17 @@ export class ReplicaLog {
   }
 
   truncate(endOffset: number): void {
-    this.#inOrder(() => {
-      this.#isCutting = true;
-      void this.#cut(endOffset);
+    this.#cut(async () => {
+      await this.#log.truncateTo(endOffset);
+      assert(this.#log.logEndOffset === endOffset, "a cut lies between batches");
+    });
+  }
+
+  /** Empties the log, which goes on at the offset, when `prepare` is done. */
+  startAt(offset: number, prepare: () => Promise<void>): void {
+    this.#cut(async () => {
+      await prepare();
+      await this.#log.truncateFullyAndStartAt(offset);
     });
   }
 
@@ -81,17 +97,23 @@ export class ReplicaLog {
     else change();
   }
 
-  async #cut(endOffset: number): Promise<void> {
-    try {
-      await this.#log.truncateTo(endOffset);
-      assert(this.#log.logEndOffset === endOffset, "a cut lies between batches");
-    } catch (error) {
-      // The log has failed, and its listener was told. Nothing is added to it.
-      if (!(error instanceof KafkaError)) throw error;
-      this.#waiting = [];
-    }
+  #cut(cut: () => Promise<void>): void {
+    this.#inOrder(() => {
+      this.#isCutting = true;
+      void this.#turns.run(cut).then(
+        () => this.#goOn(this.#waiting),
+        (error: unknown) => {
+          // The log has failed, and its listener was told. Nothing is added to it.
+          if (error instanceof DiskError) this.#log.fail(error);
+          else if (!(error instanceof KafkaError)) throw error;
+          this.#goOn([]);
+        },
+      );
+    });
+  }
+
+  #goOn(waiting: readonly (() => void)[]): void {
     this.#isCutting = false;
-    const waiting = this.#waiting;
     this.#waiting = [];
     for (const change of waiting) this.#inOrder(change);
     if (this.isSettled) this.#onSettled();

@@ -75,7 +75,7 @@ describe("the quorum of one", () => {
       const { driver, process } = await start(world);
       expect(driver.leader.leaderEpoch).toBe(epoch);
       const state = await world.run(readQuorumState(process.disk, DIRECTORY));
-      expect(state).toEqual({ leaderEpoch: epoch, leaderId: 1, voted: null });
+      expect(state).toEqual({ leaderEpoch: epoch, leaderId: 1, voted: null, hasOthers: false });
       world.cutPower();
     }
   });
@@ -194,7 +194,7 @@ describe("the quorum of one", () => {
   });
 
   test("K18: any bit of quorum-state flipped stops the start, or changes nothing (E14)", () => {
-    const state = { leaderEpoch: 7, leaderId: 1, voted: null };
+    const state = { leaderEpoch: 7, leaderId: 1, voted: null, hasOthers: true };
     const whole = Buffer.from(formatQuorumState(state));
     expect(parseQuorumState(whole.toString(), "quorum-state")).toEqual(state);
     let foundCount = 0;

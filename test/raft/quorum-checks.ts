@@ -75,6 +75,16 @@ export class QuorumChecks {
     this.#leaders.set(leaderEpoch, leaderId);
   }
 
+  /** A process goes on where the one before it has been. */
+  onStarted({ key }: Machine, epoch: number): void {
+    const saidEpoch = this.#saidEpochs.get(replicaText(key)) ?? 0;
+    this.#that(
+      epoch >= saidEpoch,
+      "K7",
+      `${key.nodeId} starts in ${epoch} and was in ${saidEpoch}`,
+    );
+  }
+
   /** Nothing is said in an epoch, no vote is given and no fetch sent that a power cut could take back. */
   onSaid(machine: Machine, to: number, message: RaftMessage): void {
     if (!("epoch" in message)) return;
@@ -89,8 +99,7 @@ export class QuorumChecks {
       `${key.nodeId} says ${epoch}, its disk ${durableEpoch}`,
     );
     const saidEpoch = this.#saidEpochs.get(replicaText(key)) ?? 0;
-    this.#that(epoch >= saidEpoch, "K7", `${key.nodeId} says ${epoch} after ${saidEpoch}`);
-    this.#saidEpochs.set(replicaText(key), epoch);
+    this.#saidEpochs.set(replicaText(key), Math.max(epoch, saidEpoch));
     if (message.kind === "beginQuorumEpoch")
       this.onLeaderTold(machine, { leaderId: key.nodeId, leaderEpoch: epoch });
     if (message.kind === "fetch") {

@@ -115,6 +115,7 @@ export class QuorumWorld {
   /** Offered by clients so far, and of them what was answered. */
   readonly offered: string[] = [];
   readonly acked = new Set<string>();
+  #offeredAtMs = 0;
   readonly #net: Random;
   readonly #cuts = new Set<string>();
 
@@ -176,7 +177,8 @@ export class QuorumWorld {
     });
   }
 
-  async #open({ key }: Machine, process: Process, random: Random): Promise<void> {
+  async #open(machine: Machine, process: Process, random: Random): Promise<void> {
+    const { key } = machine;
     const { clock, faults: disk, transport } = process;
     const timers = new TimerQueue(clock);
     process.driver = await RaftDriver.open(
@@ -192,12 +194,13 @@ export class QuorumWorld {
         peers: {
           transport,
           clusterId: CLUSTER_ID,
-          voters: this.voters,
+          voters: this.voters.map((key) => ({ ...key, endpoints: [] })),
           timing: DEFAULT_TIMING,
           fetchMaxBytes: 4096,
         },
       },
     );
+    this.checks.onStarted(machine, process.driver.leader.leaderEpoch);
     await process.driver.start(process.application);
   }
 
@@ -300,6 +303,7 @@ export class QuorumWorld {
 
   /** A client offers one value to whoever says that it leads. */
   offer(): void {
+    this.#offeredAtMs = this.clock.nowMs;
     for (const { process } of this.live) {
       const leader = process?.application.leader;
       const driver = process?.driver;
@@ -317,6 +321,18 @@ export class QuorumWorld {
         // It leads no longer, or its disk has failed: nothing was taken.
       }
     }
+  }
+
+  /** Another one, unless the last is still on its way. */
+  offerIfIdle(): void {
+    if (this.clock.nowMs < this.#offeredAtMs + 1_000) return;
+    this.offer();
+  }
+
+  /** The last value that was offered, if it was answered. */
+  get lastAcked(): string | null {
+    const last = this.offered.at(-1);
+    return last !== undefined && this.acked.has(last) ? last : null;
   }
 
   /** The one that leads and has told its application so. */
@@ -340,7 +356,8 @@ export class QuorumWorld {
   async until(condition: () => boolean, what: string): Promise<void> {
     const endMs = this.clock.nowMs + 60_000;
     while (!condition()) {
-      if (this.clock.nowMs > endMs) throw new Error(`within a minute it never came: ${what}`);
+      if (this.clock.nowMs > endMs)
+        throw new Error(`within a minute it never came: ${what}\n${this.#describe()}`);
       await this.#event();
     }
   }
@@ -360,6 +377,18 @@ export class QuorumWorld {
     event();
     await settle();
     this.checks.throwIfBroken();
+  }
+
+  #describe(): string {
+    const lines = this.machines.map(({ key, process, deliveredOffset }) => {
+      const { driver, application, refusal } = process ?? {};
+      const { leader, nextOffset, highWatermark, log } = driver ?? {};
+      const failure = log?.failure?.message ?? null;
+      const told = application?.leader ?? null;
+      const facts = { leader, told, nextOffset, highWatermark, deliveredOffset, failure };
+      return `${key.nodeId}: ${JSON.stringify(facts)} ${refusal instanceof Error ? refusal.message : ""}`;
+    });
+    return lines.join("\n");
   }
 
   #newDisk(name: string): SimDisk {

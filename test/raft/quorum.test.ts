@@ -1,28 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { must } from "../../src/base/assert.ts";
+import { agree, runFaults } from "./quorum-faults.ts";
 import { type Machine, QuorumWorld } from "./quorum-world.ts";
+import { must } from "../../src/base/assert.ts";
 
 async function formed(seed: number): Promise<{ world: QuorumWorld; leader: Machine }> {
   const world = new QuorumWorld({ seed, voterCount: 3, observerCount: 1 });
   for (const machine of world.machines) world.start(machine);
   await world.until(() => world.leader !== null, "a leader");
   return { world, leader: must(world.leader, "it was waited for") };
-}
-
-/** All have been given all that was answered, and the same. */
-async function agree(world: QuorumWorld): Promise<void> {
-  world.offer();
-  const isAgreed = () => {
-    const [first, ...others] = world.live.map(({ process }) => process?.application.values ?? []);
-    return (
-      first !== undefined &&
-      first.includes(world.offered.at(-1) ?? "") &&
-      others.every((values) => values.join() === first.join())
-    );
-  };
-  await world.until(isAgreed, "all agree");
-  const values = new Set(world.live[0]?.process?.application.values);
-  expect([...world.acked].filter((value) => !values.has(value))).toEqual([]);
 }
 
 describe("a quorum of three and an observer", () => {
@@ -34,5 +19,11 @@ describe("a quorum of three and an observer", () => {
     }
     await agree(world);
     expect(world.acked.size).toBeGreaterThan(15);
+  });
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])("faults of seed %i", async (seed) => {
+    const { ackedCount, faultCount } = await runFaults(seed);
+    expect(faultCount).toBeGreaterThan(3);
+    expect(ackedCount).toBeGreaterThan(10);
   });
 });
