@@ -84,11 +84,7 @@ function nextState(
 ): Next {
   const { brokerId, wantFence, wantShutDown } = command;
   const broker = registeredBroker(image, brokerId);
-  if (broker.isFenced) {
-    if (wantShutDown) return "stopping";
-    const hasDirectory = broker.logDirs.some((id) => !command.offlineLogDirs.includes(id));
-    return !wantFence && hasDirectory && isCaughtUp(broker, command) ? "unfenced" : "fenced";
-  }
+  if (broker.isFenced) return nextOfFenced(broker, command);
   if (broker.isInControlledShutdown) {
     const isLet = !leadsForOthers(image, brokerId) && sessions.isShutdownKnown(image, brokerId);
     return isLet ? "stopping" : "leaving";
@@ -97,6 +93,14 @@ function nextState(
     return wantFence || !leadsForOthers(image, brokerId) ? "stopping" : "leaving";
   }
   return wantFence ? "fenced" : "unfenced";
+}
+
+function nextOfFenced(broker: BrokerImage, command: HeartbeatCommand): Next {
+  if (command.wantShutDown) return "stopping";
+  const hasDirectory = broker.logDirs.some((id) => !command.offlineLogDirs.includes(id));
+  // Who has begun to leave comes back as another incarnation: this heartbeat was sent before that.
+  const mayReturn = !command.wantFence && !broker.isInControlledShutdown && hasDirectory;
+  return mayReturn && isCaughtUp(broker, command) ? "unfenced" : "fenced";
 }
 
 function transition(

@@ -242,7 +242,8 @@ const RESERVED_DIRECTORIES: ReadonlySet<string> = new Set([
 ]);
 
 function refuseInvalid(image: MetadataImage, command: RegisterBrokerCommand): void {
-  const { brokerId, logDirs, features = SUPPORTED_FEATURES } = command;
+  refuseUnsupported(image, command);
+  const { brokerId, logDirs } = command;
   const invalid = (message: string) => new KafkaError("INVALID_REGISTRATION", message);
   if (logDirs.length === 0) throw invalid("No directories specified in request");
   if (logDirs.some((id) => RESERVED_DIRECTORIES.has(id))) {
@@ -254,6 +255,11 @@ function refuseInvalid(image: MetadataImage, command: RegisterBrokerCommand): vo
     if (other.brokerId === brokerId || taken === undefined) continue;
     throw invalid(`Broker ${other.brokerId} is already registered with directory ${taken}`);
   }
+}
+
+/** Every level that the cluster has agreed on must be one of the broker's. */
+function refuseUnsupported(image: MetadataImage, command: RegisterBrokerCommand): void {
+  const { features = SUPPORTED_FEATURES } = command;
   for (const [feature, level] of image.features) {
     const { minVersion = 0, maxVersion = 0 } = features.find(({ name }) => name === feature) ?? {};
     if (level === 0 || (level >= minVersion && level <= maxVersion)) continue;

@@ -173,7 +173,7 @@ class Ring {
   }
 }
 
-function shuffle<T>(items: T[], random: Random): void {
+function shuffle(items: unknown[], random: Random): void {
   for (let last = items.length - 1; last > 0; last -= 1) {
     const other = randomBelow(random, last + 1);
     const [a, b] = [must(items[last], "within the list"), must(items[other], "within the list")];
