@@ -87,6 +87,16 @@ export interface Rpc {
   ): RpcStream;
 }
 
+/** Texts in PEM. Who has no certificate of the authority gets no stream. */
+export interface RpcTls {
+  readonly authorities: string;
+  readonly certificateChain: string;
+  readonly privateKey: string;
+}
+
+/** `tls` null: plaintext. */
+export type OpenRpc = (options: { readonly tls: RpcTls | null }) => Promise<Rpc>;
+
 /** A call that has no answer. */
 export class RpcError extends Error {
   override readonly name = "RpcError";

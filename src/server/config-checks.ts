@@ -1,8 +1,14 @@
 import { resolve } from "node:path";
 import { parseIpOverrides } from "./config-connection-limits.ts";
 import { ConfigError } from "./config-error.ts";
-import { type BrokerValues, CONFIG_KEYS, type ConfigKey } from "./config-keys.ts";
+import {
+  type BrokerConfig,
+  type BrokerValues,
+  CONFIG_KEYS,
+  type ConfigKey,
+} from "./config-keys.ts";
 import type { Setting } from "./config-properties.ts";
+import { isLoneNode } from "./config-quorum.ts";
 import type { ConfigSpec } from "./config-spec.ts";
 import { splitList } from "./config-types.ts";
 
@@ -25,10 +31,18 @@ export function refuseContradictions(values: BrokerValues): BrokerValues {
     throw new ConfigError(`${key}=0: must be 1 or more, or below 0 to keep records for ever`);
   }
   parseIpOverrides(values["max.connections.per.ip.overrides"]);
-  refuseSeveralNodes(values);
   const checked = { ...values, "log.dirs": directoriesOf(values) };
   refuseOtherMetadataDirectory(checked);
   return checked;
+}
+
+/** Throws ConfigError: until the parts of a cluster are joined. */
+export function refuseSeveralNodes(config: BrokerConfig): void {
+  if (isLoneNode(config, config.hostName)) return;
+  throw new ConfigError(
+    "several nodes are not supported yet: a lone node has process.roles=broker,controller, and neither " +
+      "controller.quorum.voters nor controller.quorum.bootstrap.servers but its own",
+  );
 }
 
 /** An empty list is a slip (an unset variable, say), not a wish for the default. */
@@ -55,28 +69,6 @@ function textOf(values: BrokerValues, key: ConfigKey): string {
 function numberOf(value: BrokerValues[ConfigKey]): number | null {
   if (typeof value === "number") return value;
   return value !== null && typeof value === "object" && "value" in value ? value.value : null;
-}
-
-function refuseSeveralNodes(values: BrokerValues): void {
-  if (new Set(values["process.roles"]).size !== 2) {
-    throw new ConfigError(
-      `process.roles=${values["process.roles"].join(",")}: one node is all that runs so far, ` +
-        "and it is both: set process.roles=broker,controller",
-    );
-  }
-  const voters = values["controller.quorum.voters"];
-  if (voters.some((voter) => voter.split("@")[0] !== String(values["node.id"]))) {
-    throw new ConfigError(
-      `controller.quorum.voters=${voters.join(",")}: several nodes are not supported yet; ` +
-        `a lone node needs no voters, or only its own (${values["node.id"]}@host:port)`,
-    );
-  }
-  if (values["controller.quorum.bootstrap.servers"].length > 1) {
-    throw new ConfigError(
-      "controller.quorum.bootstrap.servers names several: several nodes are not supported yet; " +
-        "a lone node needs none",
-    );
-  }
 }
 
 function directoriesOf(values: BrokerValues): readonly string[] {

@@ -19,19 +19,21 @@ const OTHERS: ReadonlySet<string> = new Set([
 
 /**
  * The settings among environment variables, by the rule of Kafka's docker image: `KAFKA_` and the key in
- * capitals, with `_` for a dot, `__` for an underscore and `___` for a dash.
+ * capitals, with `_` for a dot, `__` for an underscore and `___` for a dash. CLUSTER_ID is what that image
+ * formats directories with.
  */
 export function environmentSettings(
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly Setting[] {
-  return Object.entries(environment).flatMap(([name, value]) =>
-    value === undefined || !name.startsWith(PREFIX) || OTHERS.has(name)
-      ? []
-      : [{ key: keyOf(name), value: value.trim(), where: name }],
-  );
+  return Object.entries(environment).flatMap(([name, value]) => {
+    const key = name === "CLUSTER_ID" ? "holdfast.cluster.id" : keyOf(name);
+    return value === undefined || key === null ? [] : [{ key, value: value.trim(), where: name }];
+  });
 }
 
-function keyOf(name: string): string {
+/** null: it is no setting. */
+function keyOf(name: string): string | null {
+  if (!name.startsWith(PREFIX) || OTHERS.has(name)) return null;
   return name
     .slice(PREFIX.length)
     .toLowerCase()

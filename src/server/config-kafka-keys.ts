@@ -48,27 +48,17 @@ const WAITING = keys(
 );
 
 const QUORUM = keys("a lone node waits for no other", {
-  "auto.leader.rebalance.enable": boolean(true),
   "controller.performance.always.log.threshold.ms": internal(long(2000, { min: 0 })),
   "controller.performance.sample.period.ms": internal(long(60000, { min: 100 })),
   "controller.quorum.append.linger.ms": int(25, { min: 0 }),
-  "controller.quorum.auto.join.enable": boolean(false),
-  "controller.quorum.election.backoff.max.ms": int(1000, { min: 0 }),
-  "controller.quorum.election.timeout.ms": int(1000, { min: 0 }),
-  "controller.quorum.fetch.max.bytes": int(1048576, { min: 1 }),
-  "controller.quorum.fetch.snapshot.max.bytes": int(1048576, { min: 1 }),
-  "controller.quorum.fetch.timeout.ms": int(2000, { min: 0 }),
-  "controller.quorum.request.timeout.ms": int(2000, { min: 0 }),
   "controller.quorum.retry.backoff.ms": int(20, { min: 0 }),
   "controller.socket.timeout.ms": int(30000, {}),
   "initial.broker.registration.timeout.ms": int(60000, {}),
-  "leader.imbalance.check.interval.seconds": long(300, { min: 1 }),
   "metadata.max.idle.interval.ms": int(500, { min: 0 }),
   "request.timeout.ms": int(30000, {}),
   "server.max.startup.time.ms": internal(long("9223372036854775807", { min: 0 })),
   "socket.connection.setup.timeout.max.ms": long(30000, {}),
   "socket.connection.setup.timeout.ms": long(10000, {}),
-  "unclean.leader.election.interval.ms": internal(long(300000, { min: 1 })),
 });
 
 const REPLICATION = keys("a lone node has no followers", {

@@ -2,6 +2,7 @@ import {
   boolean,
   clusterWide,
   int,
+  internal,
   list,
   long,
   oneOf,
@@ -40,10 +41,16 @@ export const NODE_KEYS = {
     true,
     "Whether a broker that stops first lets others lead what it leads.",
   ),
+  "auto.leader.rebalance.enable": boolean(
+    true,
+    "Whether the controller gives partitions back to their first replicas.",
+  ),
+  "leader.imbalance.check.interval.seconds": long(300, { min: 1 }, "How often it looks for that."),
+  "unclean.leader.election.interval.ms": internal(
+    long(300000, { min: 1 }, "How often it looks for unclean elections that are allowed."),
+  ),
   "broker.rack": optionalString("The rack or zone of this node, told to clients."),
   "metadata.log.dir": optionalString("Where the metadata log lies: the first of log.dirs."),
-  "controller.quorum.voters": list("", "The controllers as id@host:port. A lone node needs none."),
-  "controller.quorum.bootstrap.servers": list("", "Where controllers are found. See above."),
 } as const;
 
 export const LISTENER_KEYS = {
@@ -56,7 +63,7 @@ export const LISTENER_KEYS = {
   "listener.security.protocol.map": perBroker(
     string(
       "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
-      "The security protocol of each listener name. Only PLAINTEXT is served so far.",
+      "The security protocol of each listener name: PLAINTEXT, or for controllers SSL.",
     ),
   ),
   "inter.broker.listener.name": optionalString("The listener that other brokers use."),

@@ -3,6 +3,7 @@ import { KEYS_WITHOUT_EFFECT } from "./config-kafka-keys.ts";
 import { GROUP_KEYS } from "./config-keys-groups.ts";
 import { LOG_KEYS, RETENTION_KEYS, TOPIC_KEYS } from "./config-keys-log.ts";
 import { CONNECTION_KEYS, HOLDFAST_KEYS, LISTENER_KEYS, NODE_KEYS } from "./config-keys-node.ts";
+import { QUORUM_KEYS, TLS_KEYS } from "./config-keys-quorum.ts";
 import { REFUSED_KEYS } from "./config-refused-keys.ts";
 import type { ConfigSpec } from "./config-spec.ts";
 
@@ -13,7 +14,9 @@ import type { ConfigSpec } from "./config-spec.ts";
  */
 export const CONFIG_KEYS = {
   ...NODE_KEYS,
+  ...QUORUM_KEYS,
   ...LISTENER_KEYS,
+  ...TLS_KEYS,
   ...CONNECTION_KEYS,
   ...TOPIC_KEYS,
   ...LOG_KEYS,
@@ -35,6 +38,8 @@ export type BrokerValues = {
 export type BrokerConfig = BrokerValues & {
   /** As they were written, by key, those without effect and unknown ones included. */
   readonly given: ReadonlyMap<string, string>;
+  /** What others are told where a listener names no host. */
+  readonly hostName: string;
 };
 
 export function isConfigKey(key: string): key is ConfigKey {

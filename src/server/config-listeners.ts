@@ -24,6 +24,8 @@ export interface ListenerSettings {
   readonly advertised: readonly string[];
   readonly controllerNames: readonly string[];
   readonly protocolMap: string;
+  /** It is a broker. */
+  readonly hasClients: boolean;
 }
 
 /** What there is about listeners in the settings. */
@@ -33,10 +35,12 @@ export function listenerSettings(values: BrokerValues): ListenerSettings {
     advertised: values["advertised.listeners"],
     controllerNames: values["controller.listener.names"].map((name) => name.toUpperCase()),
     protocolMap: values["listener.security.protocol.map"],
+    hasClients: values["process.roles"].includes("broker"),
   };
 }
 
-const WILDCARD_HOSTS = new Set(["0.0.0.0", "::", "0:0:0:0:0:0:0:0"]);
+/** They may be listened on, and not be advertised. */
+export const WILDCARD_HOSTS: ReadonlySet<string> = new Set(["0.0.0.0", "::", "0:0:0:0:0:0:0:0"]);
 
 /**
  * The listeners for clients (those for controllers left out), each with its advertised address:
@@ -48,7 +52,7 @@ export function resolveListeners(
   hostName: string,
 ): readonly ListenerConfig[] {
   const endPoints = clientEndPoints(settings);
-  const advertised = settings.advertised.map((text) => parse("advertised.listeners", text));
+  const advertised = advertisedEndPoints(settings);
   refuseRepeats("advertised.listeners", advertised, false);
   for (const { name } of advertised) {
     if (settings.controllerNames.includes(name)) continue;
@@ -69,18 +73,32 @@ export function resolveListeners(
   });
 }
 
+/** All of `listeners`, whoever they are for. */
+export function allEndPoints(settings: ListenerSettings): readonly EndPoint[] {
+  return settings.listeners.map((text) => parse("listeners", text));
+}
+
+/** All of `advertised.listeners`. */
+export function advertisedEndPoints(settings: ListenerSettings): readonly EndPoint[] {
+  return settings.advertised.map((text) => parse("advertised.listeners", text));
+}
+
 /** Those of the listeners that a lone node does not open. */
 export function controllerEndPoints(settings: ListenerSettings): readonly EndPoint[] {
-  return settings.listeners
-    .map((text) => parse("listeners", text))
-    .filter(({ name }) => settings.controllerNames.includes(name));
+  return allEndPoints(settings).filter(({ name }) => settings.controllerNames.includes(name));
+}
+
+/** The security protocol of the listener; null: it has none. Throws ConfigError. */
+export function protocolOf(protocolMap: string, listenerName: string): string | null {
+  return parseProtocolMap(protocolMap).get(listenerName) ?? null;
 }
 
 function clientEndPoints(settings: ListenerSettings): readonly EndPoint[] {
-  const all = settings.listeners.map((text) => parse("listeners", text));
+  const all = allEndPoints(settings);
   refuseRepeats("listeners", all, true);
   const protocols = parseProtocolMap(settings.protocolMap);
   const endPoints = all.filter(({ name }) => !settings.controllerNames.includes(name));
+  if (!settings.hasClients) return endPoints;
   if (endPoints.length === 0) {
     throw new ConfigError(
       "listeners has none for clients: add one, as listeners=PLAINTEXT://127.0.0.1:9092",

@@ -1,7 +1,14 @@
 import { isListenerLimitKey } from "./config-connection-limits.ts";
-import { allKeys, type BrokerValues, isConfigKey, specOf } from "./config-keys.ts";
+import {
+  allKeys,
+  type BrokerConfig,
+  type BrokerValues,
+  isConfigKey,
+  specOf,
+} from "./config-keys.ts";
 import { controllerEndPoints, listenerSettings } from "./config-listeners.ts";
 import { type BrokerSettings, CONFIG_SOURCES } from "./config-layers.ts";
+import { isLoneNode } from "./config-quorum.ts";
 import { isRefusedKey } from "./config-refused-keys.ts";
 import type { Setting } from "./config-properties.ts";
 
@@ -13,10 +20,11 @@ export interface Notice {
 
 /** What is to be said of settings that were taken. */
 export function noticesOf(
-  values: BrokerValues,
+  config: BrokerConfig,
   given: ReadonlyMap<string, Setting>,
 ): readonly Notice[] {
-  return [...withoutEffect(given), ...controllers(values), ...replicationFactors(values)];
+  const ofLoneNode = [...controllers(config), ...replicationFactors(config)];
+  return [...withoutEffect(given), ...(isLoneNode(config, config.hostName) ? ofLoneNode : [])];
 }
 
 /**

@@ -1,4 +1,5 @@
 import { isListenerLimitKey } from "./config-connection-limits.ts";
+import { TLS_KEYS } from "./config-keys-quorum.ts";
 import {
   anyCase,
   boolean,
@@ -9,7 +10,6 @@ import {
   int,
   list,
   long,
-  oneOf,
   optionalClass,
   optionalInt,
   optionalString,
@@ -25,30 +25,21 @@ import {
  * dangerous, so any value that is not Kafka's default, empty, false or 0 is refused.
  */
 
-const TLS = keys("TLS is not built yet", {
+const TLS = keys("between nodes it is as it is, and clients have no TLS yet", {
   "ssl.allow.dn.changes": boolean(false),
   "ssl.allow.san.changes": boolean(false),
   "ssl.cipher.suites": perBroker(list("")),
-  "ssl.client.auth": perBroker(oneOf("none", ["required", "requested", "none"])),
   "ssl.enabled.protocols": perBroker(list("TLSv1.2,TLSv1.3")),
   "ssl.endpoint.identification.algorithm": perBroker(string("https")),
   "ssl.engine.factory.class": perBroker(optionalClass()),
-  "ssl.key.password": perBroker(password()),
   "ssl.keymanager.algorithm": perBroker(string("SunX509")),
-  "ssl.keystore.certificate.chain": perBroker(password()),
-  "ssl.keystore.key": perBroker(password()),
-  "ssl.keystore.location": perBroker(optionalString()),
   "ssl.keystore.password": perBroker(password()),
-  "ssl.keystore.type": perBroker(string("JKS")),
   "ssl.principal.mapping.rules": string("DEFAULT"),
   "ssl.protocol": perBroker(string("TLSv1.3")),
   "ssl.provider": perBroker(optionalString()),
   "ssl.secure.random.implementation": perBroker(optionalString()),
   "ssl.trustmanager.algorithm": perBroker(string("PKIX")),
-  "ssl.truststore.certificates": perBroker(password()),
-  "ssl.truststore.location": perBroker(optionalString()),
   "ssl.truststore.password": perBroker(password()),
-  "ssl.truststore.type": perBroker(string("JKS")),
 });
 
 const SASL = keys("SASL is not built yet", {
@@ -137,7 +128,7 @@ export const REFUSED_KEYS: Readonly<Record<string, ConfigSpec<unknown>>> = {
 
 /** Also of keys that are in no table: of a listener, or of a plug-in. */
 export function isRefusedKey(key: string): boolean {
-  if (isListenerLimitKey(key)) return false;
+  if (isListenerLimitKey(key) || Object.hasOwn(TLS_KEYS, key)) return false;
   return (
     Object.hasOwn(REFUSED_KEYS, key) || REFUSED_PREFIXES.some((prefix) => key.startsWith(prefix))
   );

@@ -9,6 +9,7 @@ import {
   specOf,
 } from "./config-keys.ts";
 import { type ListenerConfig, listenerSettings, resolveListeners } from "./config-listeners.ts";
+import { checkQuorum } from "./config-quorum.ts";
 import { type Notice, noticesOf, unknownKey } from "./config-notices.ts";
 import { parseProperties, PropertiesError, type Setting } from "./config-properties.ts";
 import { isRefusedKey } from "./config-refused-keys.ts";
@@ -70,11 +71,12 @@ export function resolveConfig(settings: readonly Setting[], hostName = "localhos
     Object.entries(CONFIG_KEYS).map(([key, spec]) => [key, valueOf<unknown>(spec, given.get(key))]),
   ) as unknown as BrokerValues; // Built from the very table that the type is made of.
   const checked = refuseContradictions(values);
+  checkQuorum(checked, given, hostName);
   const listeners = resolveListeners(listenerSettings(checked), hostName);
   const texts = new Map([...given].map(([key, { value }]) => [key, value]));
   // As Kafka does, whichever of the two was set.
   texts.set("broker.id", nodeId.value);
-  const config = { ...checked, ...advertised(listeners), given: texts };
+  const config = { ...checked, ...advertised(listeners, checked), given: texts, hostName };
   return { config: Object.freeze(config), notices: [...notices, ...noticesOf(config, given)] };
 }
 
@@ -83,12 +85,19 @@ export function listenersOf(config: BrokerConfig): readonly ListenerConfig[] {
   return resolveListeners(listenerSettings(config), "localhost");
 }
 
-function advertised(listeners: readonly ListenerConfig[]) {
+/** What is told of the listeners for clients, and what was written of those for controllers. */
+function advertised(listeners: readonly ListenerConfig[], values: BrokerValues) {
+  const { controllerNames } = listenerSettings(values);
   return {
-    "advertised.listeners": listeners.map(({ name, advertisedHost, advertisedPort }) => {
-      const host = advertisedHost.includes(":") ? `[${advertisedHost}]` : advertisedHost;
-      return `${name}://${host}:${advertisedPort}`;
-    }),
+    "advertised.listeners": [
+      ...listeners.map(({ name, advertisedHost, advertisedPort }) => {
+        const host = advertisedHost.includes(":") ? `[${advertisedHost}]` : advertisedHost;
+        return `${name}://${host}:${advertisedPort}`;
+      }),
+      ...values["advertised.listeners"].filter((text) =>
+        controllerNames.includes(text.split("://")[0]?.toUpperCase() ?? ""),
+      ),
+    ],
   };
 }
 

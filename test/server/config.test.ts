@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { refuseSeveralNodes } from "../../src/server/config-checks.ts";
 import { type CommandLine, readCommandLine } from "../../src/server/config-command-line.ts";
 import { environmentSettings } from "../../src/server/config-environment.ts";
 import { ConfigError } from "../../src/server/config-error.ts";
@@ -411,14 +412,29 @@ describe("one node", () => {
   });
 
   test.each([
-    [{ "controller.quorum.voters": "1@a:9093,2@b:9093" }, "controller.quorum.voters"],
-    [{ "controller.quorum.voters": "2@b:9093" }, "controller.quorum.voters"],
-    [{ "controller.quorum.bootstrap.servers": "a:1,b:2" }, "bootstrap.servers"],
-    [{ "process.roles": "broker" }, "process.roles=broker,controller"],
-    [{ "process.roles": "controller" }, "process.roles=broker,controller"],
-    [{ "metadata.log.dir": "/elsewhere" }, "metadata.log.dir"],
-  ])("is all there is so far: %j is refused", (values, mentioned) => {
-    expect(messageOf(() => resolve(values))).toContain(mentioned);
+    { "controller.quorum.voters": "1@a:9093,2@b:9093" },
+    { "controller.quorum.bootstrap.servers": "a:1,b:2" },
+    {
+      "process.roles": "controller",
+      "controller.quorum.voters": "1@a:9093",
+      listeners: "C://:9093",
+    },
+  ])("is all that runs so far: %j is refused at the start", (values) => {
+    const { config } = resolve({
+      "controller.listener.names": "C",
+      "listener.security.protocol.map": "C:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+      listeners: "PLAINTEXT://:9092,C://:9093",
+      ...values,
+    });
+    expect(messageOf(() => refuseSeveralNodes(config))).toContain(
+      "several nodes are not supported",
+    );
+  });
+
+  test("keeps its metadata in the first directory: another one is refused", () => {
+    expect(messageOf(() => resolve({ "metadata.log.dir": "/elsewhere" }))).toContain(
+      "metadata.log.dir",
+    );
   });
 });
 

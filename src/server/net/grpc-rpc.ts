@@ -19,15 +19,9 @@ import {
   type RpcService,
   type RpcStream,
   type RpcStreamListener,
+  type RpcTls,
 } from "../../base/rpc.ts";
 import { GrpcListener, HELLO_KEY } from "./grpc-listener.ts";
-
-/** Texts in PEM. Who has no certificate of the authority gets no stream. */
-export interface RpcTls {
-  readonly authorities: string;
-  readonly certificateChain: string;
-  readonly privateKey: string;
-}
 
 export interface GrpcRpcOptions {
   /** null: plaintext. */

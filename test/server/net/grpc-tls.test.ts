@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loopTurn, SystemClock } from "../../../src/base/clock.ts";
 import type { Listener } from "../../../src/base/net.ts";
 import type { RpcEnd } from "../../../src/base/rpc.ts";
-import { GrpcRpc, type RpcTls } from "../../../src/server/net/grpc-rpc.ts";
+import type { RpcTls } from "../../../src/base/rpc.ts";
+import { GrpcRpc } from "../../../src/server/net/grpc-rpc.ts";
 import { CONTRACT_MAX_MESSAGE_BYTES, describeRpcContract } from "../../base/rpc-contract.ts";
 import { proxies } from "./proxies.ts";
 
