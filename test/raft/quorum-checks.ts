@@ -8,6 +8,7 @@ import {
 import { isSameReplica, type ReplicaKey, replicaText } from "../../src/raft/core/voters.ts";
 import { parseQuorumState } from "../../src/raft/quorum-state.ts";
 import type { CommittedBatch, LeaderAndEpoch } from "../../src/raft/raft-client.ts";
+import { snapshotIdOf } from "../../src/raft/snapshot-file.ts";
 import type { RaftMessage } from "../../src/raft/transport.ts";
 import type { MemoryDisk } from "../../src/sim/memory-disk.ts";
 import type { Machine } from "./quorum-world.ts";
@@ -24,6 +25,10 @@ interface PlatterBatch {
 export class QuorumChecks {
   /** What the cluster has agreed on, by offset. */
   readonly committed = new Map<number, string>();
+  /** How often a node's state came from a snapshot. */
+  snapshotCount = 0;
+  /** How often one was fetched from a leader. */
+  fetchedSnapshotCount = 0;
   readonly #voters: readonly ReplicaKey[];
   readonly #machines: readonly Machine[];
   readonly #leaders = new Map<number, number>();
@@ -64,6 +69,21 @@ export class QuorumChecks {
     }
   }
 
+  /** K11: its state is what all records below its end make. */
+  onSnapshot(machine: Machine, endOffset: number, values: readonly string[]): void {
+    const { nodeId } = machine.key;
+    const isAhead = endOffset >= machine.deliveredOffset;
+    this.#that(isAhead, "K17", `${nodeId} went back to ${endOffset}`);
+    machine.deliveredOffset = endOffset;
+    this.snapshotCount += 1;
+    const expected = [...this.committed]
+      .filter(([offset]) => offset < endOffset)
+      .sort(([a], [b]) => a - b)
+      .map(([, text]) => text.slice(text.indexOf(" ") + 1))
+      .filter((text) => text !== "");
+    this.#that(expected.join() === values.join(), "K11", `${nodeId}'s snapshot to ${endOffset}`);
+  }
+
   onLeaderTold({ key }: Machine, { leaderId, leaderEpoch }: LeaderAndEpoch): void {
     if (leaderId === null) return;
     const known = this.#leaders.get(leaderEpoch) ?? leaderId;
@@ -102,8 +122,10 @@ export class QuorumChecks {
     this.#saidEpochs.set(replicaText(key), Math.max(epoch, saidEpoch));
     if (message.kind === "beginQuorumEpoch")
       this.onLeaderTold(machine, { leaderId: key.nodeId, leaderEpoch: epoch });
+    if (message.kind === "fetchSnapshot" && message.position === 0) this.fetchedSnapshotCount += 1;
     if (message.kind === "fetch") {
-      const syncedEndOffset = platterBatches(platter).at(-1)?.endOffset ?? 0;
+      // The end of a snapshot is as good as a record.
+      const syncedEndOffset = platterEndOffset(platter);
       const isSynced = syncedEndOffset >= message.fetchOffset;
       this.#that(
         isSynced,
@@ -131,6 +153,7 @@ export class QuorumChecks {
       const isOriginal = this.#voters.some((voter) => isSameReplica(voter, key));
       const isVotersId = this.#voters.some(({ nodeId }) => nodeId === key.nodeId);
       if (!isOriginal) return isVotersId;
+      if (platterSnapshotEnd(disk.platter) > baseOffset) return true;
       return platterBatches(disk.platter).some(
         (batch) => batch.baseOffset === baseOffset && batch.leaderEpoch === leaderEpoch,
       );
@@ -171,4 +194,16 @@ export function platterBatches(platter: MemoryDisk): PlatterBatch[] {
     }
   }
   return batches;
+}
+
+function platterEndOffset(platter: MemoryDisk): number {
+  return Math.max(platterBatches(platter).at(-1)?.endOffset ?? 0, platterSnapshotEnd(platter));
+}
+
+/** Where the newest snapshot ends that a power cut now would leave. */
+function platterSnapshotEnd(platter: MemoryDisk): number {
+  const ends = [...platter.files().keys()].map(
+    (path) => snapshotIdOf(path.slice(path.lastIndexOf("/") + 1))?.endOffset ?? 0,
+  );
+  return Math.max(0, ...ends);
 }

@@ -6,6 +6,10 @@ export interface FaultReport {
   readonly ackedCount: number;
   readonly faultCount: number;
   readonly epochs: number;
+  /** How often a node's state came from a snapshot. */
+  readonly snapshotCount: number;
+  /** How often one was fetched from a leader. */
+  readonly fetchedSnapshotCount: number;
 }
 
 const FAULTS_MS = 20_000;
@@ -23,11 +27,14 @@ export async function runFaults(seed: number): Promise<FaultReport> {
 
 async function run(world: QuorumWorld, seed: number): Promise<FaultReport> {
   const chance = world.random.fork("faults");
+  // In every second seed snapshots come often.
+  if (seed % 2 === 0) world.snapshotBytes = 1_000 + randomBelow(chance, 4_000);
   for (const machine of world.machines) world.start(machine);
-  const wipedAtMs = seed % 4 === 0 ? randomBelow(chance, FAULTS_MS) : Infinity;
+  // One that is wiped before the cluster is formed makes it wait for an operator.
+  const wipedAtMs = seed % 4 === 0 ? 3_000 + randomBelow(chance, FAULTS_MS - 3_000) : Infinity;
   let isWiped = false;
   let faultCount = 0;
-  let faultAtMs = 2_000 + randomBelow(chance, 2_000);
+  let faultAtMs = randomBelow(chance, 4_000);
   while (world.clock.nowMs < FAULTS_MS) {
     await world.runFor(1 + randomBelow(chance, 150));
     world.offer();
@@ -44,7 +51,9 @@ async function run(world: QuorumWorld, seed: number): Promise<FaultReport> {
   await world.until(() => world.leader !== null, "a leader after the faults");
   await agree(world);
   const epochs = world.leader?.process?.driver?.leader.leaderEpoch ?? 0;
-  return { ackedCount: world.acked.size, faultCount, epochs };
+  const { snapshotCount, fetchedSnapshotCount } = world.checks;
+  const ackedCount = world.acked.size;
+  return { ackedCount, faultCount, epochs, snapshotCount, fetchedSnapshotCount };
 }
 
 /** Nothing goes wrong any more; who cannot go on is started anew. */

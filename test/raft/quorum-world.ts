@@ -6,7 +6,13 @@ import { TimerQueue } from "../../src/base/timer-queue.ts";
 import { DEFAULT_TIMING } from "../../src/raft/core/state.ts";
 import type { ReplicaKey } from "../../src/raft/core/voters.ts";
 import { RaftDriver } from "../../src/raft/driver.ts";
-import type { CommittedBatch, LeaderAndEpoch, RaftListener } from "../../src/raft/raft-client.ts";
+import { formQuorum } from "../../src/raft/form-quorum.ts";
+import type {
+  CommittedBatch,
+  LeaderAndEpoch,
+  RaftListener,
+  SnapshotPart,
+} from "../../src/raft/raft-client.ts";
 import type {
   RaftMessage,
   RaftTransport,
@@ -39,6 +45,19 @@ class Application implements RaftListener {
       this.#checks.onDelivered(this.#machine, batch);
       this.values.push(...batch.records.map(String));
     }
+  }
+
+  onSnapshot({ endOffset, records, isFirst, isLast }: SnapshotPart): void {
+    if (isFirst) this.values.length = 0;
+    this.values.push(...records.map(String));
+    if (!isLast) return;
+    this.#checks.onSnapshot(this.#machine, endOffset, this.values);
+  }
+
+  onSnapshotDue(): void {
+    const { deliveredOffset, process } = this.#machine;
+    const records = this.values.map((value) => Buffer.from(value));
+    void process?.driver?.createSnapshot(deliveredOffset, 1_000, records);
   }
 
   onLeaderChange(leader: LeaderAndEpoch): void {
@@ -110,6 +129,8 @@ export class QuorumWorld {
   readonly machines: readonly Machine[];
   readonly voters: readonly ReplicaKey[];
   readonly checks: QuorumChecks;
+  /** A snapshot is due after so many bytes. */
+  snapshotBytes = 20 * 1024 * 1024;
   lossPerMille = 0;
   latePerMille = 0;
   /** Offered by clients so far, and of them what was answered. */
@@ -181,6 +202,16 @@ export class QuorumWorld {
     const { key } = machine;
     const { clock, faults: disk, transport } = process;
     const timers = new TimerQueue(clock);
+    const voters = await formQuorum(
+      { disk, clock, transport, logger: SILENT_LOGGER },
+      {
+        logDirectory: LOG_DIRECTORY,
+        self: key,
+        clusterId: CLUSTER_ID,
+        voterIds: this.voters.map(({ nodeId }) => nodeId),
+      },
+      new AbortController().signal,
+    );
     process.driver = await RaftDriver.open(
       { disk, clock, timers, random, logger: SILENT_LOGGER },
       {
@@ -194,10 +225,11 @@ export class QuorumWorld {
         peers: {
           transport,
           clusterId: CLUSTER_ID,
-          voters: this.voters.map((key) => ({ ...key, endpoints: [] })),
+          voters: voters.map((voter) => ({ ...voter, endpoints: [] })),
           timing: DEFAULT_TIMING,
           fetchMaxBytes: 4096,
         },
+        snapshots: { maxBytes: this.snapshotBytes, maxIntervalMs: 3_600_000 },
       },
     );
     this.checks.onStarted(machine, process.driver.leader.leaderEpoch);
