@@ -29,7 +29,8 @@ export class QuorumChecks {
   snapshotCount = 0;
   /** How often one was fetched from a leader. */
   fetchedSnapshotCount = 0;
-  readonly #voters: readonly ReplicaKey[];
+  /** Who counts now; those who have changed it say so. */
+  voters: readonly ReplicaKey[];
   readonly #machines: readonly Machine[];
   readonly #leaders = new Map<number, number>();
   readonly #votes = new Map<string, number>();
@@ -37,7 +38,7 @@ export class QuorumChecks {
   #violation: Error | null = null;
 
   constructor(voters: readonly ReplicaKey[], machines: readonly Machine[]) {
-    this.#voters = voters;
+    this.voters = voters;
     this.#machines = machines;
   }
 
@@ -136,7 +137,7 @@ export class QuorumChecks {
     const isVote = message.kind === "voteAnswer" && !message.isPreVote && message.isGranted;
     const isCandidacy = message.kind === "vote" && !message.isPreVote;
     if (!isVote && !isCandidacy) return;
-    const isVoter = this.#voters.some((voter) => isSameReplica(voter, key));
+    const isVoter = this.voters.some((voter) => isSameReplica(voter, key));
     this.#that(isVoter, "K14", `observer ${key.nodeId} votes`);
     const candidateId = isVote ? to : key.nodeId;
     const vote = `${replicaText(key)}/${epoch}`;
@@ -150,15 +151,15 @@ export class QuorumChecks {
   /** K9: a majority of voters has it on the platter. A voter that was wiped since had kept its promise. */
   #checkMajority({ baseOffset, leaderEpoch }: CommittedBatch): void {
     const keptCount = this.#machines.filter(({ key, disk }) => {
-      const isOriginal = this.#voters.some((voter) => isSameReplica(voter, key));
-      const isVotersId = this.#voters.some(({ nodeId }) => nodeId === key.nodeId);
+      const isOriginal = this.voters.some((voter) => isSameReplica(voter, key));
+      const isVotersId = this.voters.some(({ nodeId }) => nodeId === key.nodeId);
       if (!isOriginal) return isVotersId;
       if (platterSnapshotEnd(disk.platter) > baseOffset) return true;
       return platterBatches(disk.platter).some(
         (batch) => batch.baseOffset === baseOffset && batch.leaderEpoch === leaderEpoch,
       );
     }).length;
-    const isMajority = keptCount > this.#voters.length / 2;
+    const isMajority = keptCount > this.voters.length / 2;
     this.#that(
       isMajority,
       "K9",

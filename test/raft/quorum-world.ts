@@ -411,6 +411,12 @@ export class QuorumWorld {
     this.checks.throwIfBroken();
   }
 
+  /** For whoever opens something on a machine's disk by hand. */
+  ports() {
+    const clock = new ProcessClock(this.clock);
+    return { clock, timers: new TimerQueue(clock), random: this.random.fork("by hand") };
+  }
+
   #describe(): string {
     const lines = this.machines.map(({ key, process, deliveredOffset }) => {
       const { driver, application, refusal } = process ?? {};
