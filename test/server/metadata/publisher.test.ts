@@ -10,11 +10,18 @@ import { Publisher } from "../../../src/server/metadata/publisher.ts";
 import { clusterOf, DEFAULTS, topic, uuid, withTopics } from "./cluster-image.ts";
 import { RecordingHost } from "./sim-node.ts";
 
+const on = (...brokerIds: number[]) => ({
+  assignments: brokerIds.map((brokerId, partitionIndex) => ({
+    partitionIndex,
+    brokerIds: [brokerId],
+  })),
+});
+
 const IMAGE = withTopics(
   clusterOf(1, 2),
-  topic("mine"),
-  topic("both", { numPartitions: 2 }),
-  topic("__consumer_offsets"),
+  topic("mine", on(1)),
+  topic("both", on(1, 2)),
+  topic("__consumer_offsets", on(1)),
 );
 
 function publisherFor(host: RecordingHost, concurrency = 32) {
@@ -59,7 +66,7 @@ describe("the publisher", () => {
   test("E16: removes the old topic before it opens a new one of the same name", async () => {
     const host = new RecordingHost();
     const publisher = publisherFor(host);
-    const image = withTopics(IMAGE, topic("again"));
+    const image = withTopics(IMAGE, topic("again", on(1)));
     const topicId = uuid();
     await publisher.apply(
       delta(image, [
