@@ -1,6 +1,6 @@
 import type { RpcAddress, RpcOpening, RpcAdmission, RpcService, RpcStream } from "../base/rpc.ts";
 import { addressText } from "../base/rpc.ts";
-import { encodeHello, type Hello, judgeHello } from "../protocol/peers/hello.ts";
+import { encodeHello, type Hello, judgeHello, REACHED_ITSELF } from "../protocol/peers/hello.ts";
 import { PeerLink, type PeerLinkDependencies } from "../protocol/peers/peer-link.ts";
 import { ProtobufError } from "../protocol/peers/protobuf.ts";
 import { decodeRaftMessage, encodeRaftMessage } from "./raft-codec.ts";
@@ -139,7 +139,7 @@ export class PeerTransport implements RaftTransport {
 
   /** Whoever is turned away comes again, so that is said once. */
   #complain(remote: string, message: string): void {
-    if (message === this.#complaint) return;
+    if (message === this.#complaint || message === REACHED_ITSELF) return;
     this.#complaint = message;
     this.#dependencies.logger.warn({ remote }, `a stream was refused: ${message}`);
   }

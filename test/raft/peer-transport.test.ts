@@ -129,6 +129,17 @@ describe("PeerTransport", () => {
     expect(one.unreachable[0]).toBe(2);
   });
 
+  test("an address that is its own is left alone, without a word", async () => {
+    const all = { addresses: new Map(), bootstrap: [addressOf(1), addressOf(2)] };
+    const [one, two] = [await start(1, all), await start(2, all)];
+    await nodes.runFor(10_000);
+    one.transport.send(2, fetch(1));
+    two.transport.send(1, fetch(2));
+    await nodes.runFor(100);
+    expect([one.got.length, two.got.length]).toEqual([1, 1]);
+    expect([one.warnings, two.warnings]).toEqual([[], []]);
+  });
+
   test("nothing is sent, and nothing fails, where nobody is known", async () => {
     const one = await start(1);
     one.transport.send(77, fetch(1));
@@ -201,7 +212,8 @@ describe("PeerTransport", () => {
 
   test("two nodes of one id do not talk to each other", async () => {
     const one = await start(1);
-    const double = await start(4, { nodeId: 1, addresses: new Map([[3, addressOf(1)]]) });
+    const addresses = new Map([[3, addressOf(1)]]);
+    const double = await start(4, { nodeId: 1, directoryByte: 4, addresses });
     double.transport.send(3, fetch(1));
     await nodes.runFor(1_000);
     expect(one.got).toEqual([]);

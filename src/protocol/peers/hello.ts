@@ -5,6 +5,9 @@ import { ProtobufError, ProtobufReader, ProtobufWriter } from "./protobuf.ts";
 /** Raised with every change that an older node would take for something else. */
 export const PEERS_PROTOCOL_VERSION = 1;
 
+/** Told to an opener that has reached itself, as by a list of addresses that is the same on each node. */
+export const REACHED_ITSELF = "it is the very node that has opened the stream";
+
 /** Who a node is, as it says at the beginning of each stream (hello.proto). */
 export interface Hello {
   readonly clusterId: string;
@@ -66,6 +69,7 @@ function judge(hello: Hello, self: Hello): HelloVerdict {
     );
   }
   if (nodeId === self.nodeId) {
+    if (hello.directoryId === self.directoryId) return stranger(REACHED_ITSELF);
     return stranger(`two nodes have node.id=${nodeId}: each needs its own`);
   }
   return { kind: "peer", hello };

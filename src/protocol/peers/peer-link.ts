@@ -8,7 +8,7 @@ import {
   type RpcEnd,
   type RpcStream,
 } from "../../base/rpc.ts";
-import { encodeHello, type Hello, judgeHello } from "./hello.ts";
+import { encodeHello, type Hello, judgeHello, REACHED_ITSELF } from "./hello.ts";
 
 export interface PeerLinkDependencies {
   readonly rpc: Pick<Rpc, "open">;
@@ -138,6 +138,10 @@ export class PeerLink {
   #onEnd(end: RpcEnd): void {
     this.#stream = null;
     this.#peer = null;
+    if (end.kind === "rejected" && end.message === REACHED_ITSELF) {
+      this.#isClosed = true;
+      return;
+    }
     if (end.kind === "rejected") this.#complain(end.message);
     this.#listener.onEnd(end);
     if (!this.#isClosed) this.#retryLater(end);

@@ -62,13 +62,17 @@ export class ControlClient implements ControllerChannel {
   follow(): void {
     if (this.#isClosed) return;
     const leaderId = this.#leaderId();
+    if (leaderId === this.#options.hello().nodeId) this.#leave("this node leads now");
+    else this.#goTo(leaderId);
+  }
+
+  #goTo(leaderId: number | null): void {
     const address = leaderId === null ? null : this.#options.addressOf(leaderId);
     if (leaderId === null || address === null) return;
     const current = this.#link;
     const isThere = current !== null && addressText(current.link.address) === addressText(address);
     if (isThere && current.leaderId === leaderId) return;
-    current?.link.close();
-    this.#failAll("NETWORK_EXCEPTION", "another controller has taken over");
+    this.#leave("another controller has taken over");
     this.#link = { leaderId, link: this.#open(leaderId, address) };
     this.#link.link.start();
   }
@@ -97,9 +101,13 @@ export class ControlClient implements ControllerChannel {
   /** What waits is rejected with NETWORK_EXCEPTION. Idempotent. */
   close(): void {
     this.#isClosed = true;
+    this.#leave("this node is stopping");
+  }
+
+  #leave(reason: string): void {
     this.#link?.link.close();
     this.#link = null;
-    this.#failAll("NETWORK_EXCEPTION", "this node is stopping");
+    this.#failAll("NETWORK_EXCEPTION", reason);
   }
 
   #problem(): string | null {

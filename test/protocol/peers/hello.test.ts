@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { uuidFromBytes } from "../../../src/base/ids.ts";
-import { encodeHello, type Hello, judgeHello } from "../../../src/protocol/peers/hello.ts";
+import {
+  encodeHello,
+  type Hello,
+  judgeHello,
+  REACHED_ITSELF,
+} from "../../../src/protocol/peers/hello.ts";
 import { protoFile } from "../../support/proto-file.ts";
 
 const proto = protoFile("src/protocol/peers/hello.proto").message("Hello");
@@ -57,7 +62,11 @@ describe("hello", () => {
   });
 
   test("a node with our own id is refused", () => {
-    expect(messageOf(encodeHello(helloOf(2)))).toContain("two nodes have node.id=2");
+    const directoryId = uuidFromBytes(Buffer.alloc(16, 99));
+    expect(messageOf(encodeHello(helloOf(2, { directoryId })))).toContain(
+      "two nodes have node.id=2",
+    );
+    expect(messageOf(encodeHello(helloOf(2)))).toBe(REACHED_ITSELF);
   });
 
   test.each(["", "00", "ffffffff", "08", "1801", "474554202f20485454502f312e31"])(

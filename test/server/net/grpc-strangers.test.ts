@@ -19,6 +19,8 @@ const SELF = {
   address: null,
 };
 
+const OTHER = uuidFromBytes(Buffer.alloc(16, 2));
+
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await loopTurn();
 }
@@ -121,7 +123,7 @@ describe("a stranger at the port of the nodes", () => {
       encodeHello({ ...SELF, nodeId: 2, clusterId: "other" }),
       "cluster other",
     ],
-    ["of our own id", encodeHello(SELF), "two nodes have node.id=1"],
+    ["of our own id", encodeHello({ ...SELF, directoryId: OTHER }), "two nodes have node.id=1"],
     ["that is damaged", Buffer.from("08011aff", "hex"), "damaged"],
     ["that is empty", Buffer.alloc(0), "for the nodes of a Holdfast cluster"],
   ])("with a hello %s is refused with a reason", async (_what, hello, reason) => {

@@ -187,6 +187,19 @@ describe("the control stream", () => {
     expect(one.lost).toEqual([]);
   });
 
+  test("a node that leads now needs no stream, and leaves that to the leader before it", async () => {
+    const { requests } = await controller(1);
+    const nine = await broker(9);
+    await outcomeOf(nine.client.request(request("x"), 5_000));
+    leader = { leaderId: 9, leaderEpoch: 6 };
+    nine.client.follow();
+    await expect(nine.client.request(request("y"), 5_000)).rejects.toMatchObject({
+      errorName: "NOT_CONTROLLER",
+    });
+    await nodes.runFor(1_000);
+    expect(requests).toEqual([[9, "x"]]);
+  });
+
   test("a controller that does not lead says who does, and the next request goes there", async () => {
     const one = await controller(1, () => ({ leaderId: 2, leaderEpoch: 6 }));
     one.state.serve = () => Promise.reject(new KafkaError("NOT_CONTROLLER"));
