@@ -7,7 +7,6 @@ import { type ControllerResult, metadataRecord } from "./controller.ts";
 import { inOrder } from "./decision-chain.ts";
 import { type BrokerImage, type MetadataImage, NO_LEADER, type PartitionImage } from "./image.ts";
 import { canLeadIn } from "./partition-change.ts";
-import { KAFKA_DEFAULTS } from "./partition-rules.ts";
 import { updatePartitions } from "./partition-updates.ts";
 import { FENCE, UNFENCE } from "./record-replay.ts";
 import { replicaDirectory } from "./replica-directories.ts";
@@ -80,7 +79,7 @@ export function fenceIncarnation(
 export function unfenceBroker(
   image: MetadataImage,
   brokerId: number,
-  topicConfigs: TopicConfigs = KAFKA_DEFAULTS,
+  topicConfigs: TopicConfigs,
 ): ControllerResult<null> {
   const elections = updatePartitions(
     image,

@@ -20,18 +20,9 @@ import {
 } from "./image.ts";
 import { endPointFields, featureFields } from "./image-records.ts";
 import { canLeadIn } from "./partition-change.ts";
-import { KAFKA_DEFAULTS } from "./partition-rules.ts";
 import { updatePartitions } from "./partition-updates.ts";
 import { holdsReplica } from "./replica-directories.ts";
 import type { TopicConfigs } from "./topic-configs.ts";
-
-export { unfenceBroker } from "./broker-fencing.ts";
-export {
-  assignDirectories,
-  holdsReplica,
-  type ReplicaDirectory,
-  replicaDirectory,
-} from "./replica-directories.ts";
 
 export interface RegisterBrokerCommand {
   readonly brokerId: number;
@@ -94,10 +85,10 @@ export function registerBroker(
 /**
  * Between registration and unfencing (R5): takes the broker's word for what it holds. A replica whose
  * directory is not there any more is empty: it leaves ISR, ELR and LastKnownElr, even as the last
- * member; while a directory is offline, it may be there, and comes back with it. After an unclean shutdown every other one moves from ISR and ELR to LastKnownElr. Either way
- * the leader epoch rises, also if nobody else can lead: the old incarnation may have given out offsets
- * that a power cut has taken back, and they must not be given out again in the same epoch. Answers with
- * the replicas that are gone.
+ * member; while a directory is offline, it may be there, and comes back with it. After an unclean
+ * shutdown every other one moves from ISR and ELR to LastKnownElr. Either way the leader epoch rises,
+ * also if nobody else can lead: the old incarnation may have given out offsets that a power cut has
+ * taken back, and they must not be given out again in the same epoch. Answers with the replicas that are gone.
  */
 export function fenceReplicas(
   image: MetadataImage,
@@ -110,7 +101,7 @@ export function fenceReplicas(
     readonly isClean: boolean;
     readonly hasOfflineDirectories?: boolean;
   },
-  topicConfigs: TopicConfigs = KAFKA_DEFAULTS,
+  topicConfigs: TopicConfigs,
 ): ControllerResult<{ readonly lostReplicas: readonly string[] }> {
   const broker = registeredBroker(image, brokerId);
   assert(broker.isFenced, "replicas are looked at before the broker is unfenced (R5)");

@@ -1,6 +1,6 @@
 import type { Uuid } from "../../base/ids.ts";
 import { type MetadataImage, type TopicImage, topicOverrides } from "./image.ts";
-import { TopicConfigs } from "./topic-configs.ts";
+import type { TopicConfigs } from "./topic-configs.ts";
 
 /** What the settings of a topic say about who may lead its partitions. */
 export interface PartitionRules {
@@ -34,6 +34,3 @@ export function partitionRules(image: MetadataImage, topicConfigs: TopicConfigs)
     return rules;
   };
 }
-
-/** Where no broker's properties say anything: what a lone node's own start decides by. */
-export const KAFKA_DEFAULTS = new TopicConfigs(() => null);

@@ -2,7 +2,6 @@ import { InvariantError } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { LogConfig } from "../../storage/log.ts";
-import { replicaDirectory } from "./broker-registration.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import {
   brokerOverrides,
@@ -12,6 +11,7 @@ import {
   type TopicImage,
   topicOverrides,
 } from "./image.ts";
+import { replicaDirectory } from "./replica-directories.ts";
 import { toLogConfig, type TopicConfigs } from "./topic-configs.ts";
 import { GROUP_METADATA_TOPIC } from "./topic-names.ts";
 

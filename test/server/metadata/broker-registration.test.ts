@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { assignReplicasToDirs } from "../../../src/server/metadata/assign-replicas.ts";
+import { unfenceBroker } from "../../../src/server/metadata/broker-fencing.ts";
 import {
-  assignDirectories,
   bootstrapCluster,
   fenceReplicas,
   registerBroker,
   type RegisterBrokerCommand,
-  unfenceBroker,
 } from "../../../src/server/metadata/broker-registration.ts";
 import {
   EMPTY_IMAGE,
@@ -18,11 +18,14 @@ import {
   clusterOf,
   decide,
   decoded,
+  DEFAULTS,
   registration,
   topic,
   uuid,
   withTopics,
 } from "./cluster-image.ts";
+
+const { topicConfigs } = DEFAULTS;
 
 const partitionOf = (image: MetadataImage, name = "x", index = 0) =>
   image.topicsByName.get(name)!.partitions[index]!;
@@ -41,13 +44,13 @@ function restart(
   const { isClean } = registered.answer;
   const { brokerId } = command;
   const fenced = decide(apply(image, registered.records), (current) =>
-    fenceReplicas(current, { brokerId, isClean }),
+    fenceReplicas(current, { brokerId, isClean }, topicConfigs),
   );
   return {
     isClean,
     /** Between registration and unfencing. */
     fenced,
-    unfenced: decide(fenced, (current) => unfenceBroker(current, brokerId)),
+    unfenced: decide(fenced, (current) => unfenceBroker(current, brokerId, topicConfigs)),
   };
 }
 
@@ -110,7 +113,7 @@ describe("R5: after an unclean shutdown", () => {
     const before = withTopics(clusterOf(1), topic("x"));
     const { fenced } = restart(before, { brokerId: 1 });
     expect(fenced.brokers.get(1)!.isFenced).toBe(true);
-    const kinds = decoded(unfenceBroker(fenced, 1).records).map(({ kind }) => kind);
+    const kinds = decoded(unfenceBroker(fenced, 1, topicConfigs).records).map(({ kind }) => kind);
     expect(kinds).toEqual(["brokerRegistrationChange", "partitionChange"]);
   });
 
@@ -181,7 +184,7 @@ describe("R5, E12: a replica whose directory is gone", () => {
     const before = withTopics(clusterOf(1), topic("x", { numPartitions: 2 }));
     const command = registration(1, { logDirs: [uuid()] });
     const image = apply(before, registerBroker(before, command, before.offset + 1).records);
-    const { answer } = fenceReplicas(image, { brokerId: 1, isClean: true });
+    const { answer } = fenceReplicas(image, { brokerId: 1, isClean: true }, topicConfigs);
     expect(answer.lostReplicas).toEqual(["x-0", "x-1"]);
   });
 
@@ -190,20 +193,24 @@ describe("R5, E12: a replica whose directory is gone", () => {
     const image = decide(
       EMPTY_IMAGE,
       (current) => registerBroker(current, registration(1, { logDirs: [left, right] }), 0),
-      (current) => unfenceBroker(current, 1),
+      (current) => unfenceBroker(current, 1, topicConfigs),
     );
     const created = withTopics(image, topic("x", { numPartitions: 2 }));
     expect(partitionOf(created).directories).toEqual([UNASSIGNED_DIRECTORY]);
     const { topicId } = created.topicsByName.get("x")!;
     const assigned = decide(created, (current) =>
-      assignDirectories(current, {
-        brokerId: 1,
-        replicas: [left, right].map((directoryId, partitionIndex) => ({
-          topicId,
-          partitionIndex,
-          directoryId,
-        })),
-      }),
+      assignReplicasToDirs(
+        current,
+        {
+          brokerId: 1,
+          brokerEpoch: current.brokers.get(1)!.brokerEpoch,
+          directories: [left, right].map((id, partitionIndex) => ({
+            id,
+            topics: [{ topicId, partitions: [{ partitionIndex }] }],
+          })),
+        },
+        topicConfigs,
+      ),
     );
     expect(partitionOf(assigned)).toMatchObject({ directories: [left], leader: 1, leaderEpoch: 0 });
     const { unfenced } = restart(assigned, { brokerId: 1, logDirs: [uuid(), right] });

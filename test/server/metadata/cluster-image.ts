@@ -8,8 +8,8 @@ import {
   bootstrapCluster,
   registerBroker,
   type RegisterBrokerCommand,
-  unfenceBroker,
 } from "../../../src/server/metadata/broker-registration.ts";
+import { unfenceBroker } from "../../../src/server/metadata/broker-fencing.ts";
 import type { ControllerResult } from "../../../src/server/metadata/controller.ts";
 import { EMPTY_IMAGE, type MetadataImage } from "../../../src/server/metadata/image.ts";
 import { ImageBuilder } from "../../../src/server/metadata/image-builder.ts";
@@ -80,7 +80,7 @@ export function clusterOf(...brokerIds: number[]): MetadataImage {
     bootstrapCluster,
     ...brokerIds.flatMap((brokerId) => [
       (image: MetadataImage) => registerBroker(image, registration(brokerId), image.offset + 1),
-      (image: MetadataImage) => unfenceBroker(image, brokerId),
+      (image: MetadataImage) => unfenceBroker(image, brokerId, DEFAULTS.topicConfigs),
     ]),
   );
 }

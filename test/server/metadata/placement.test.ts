@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fenceBroker } from "../../../src/server/metadata/broker-fencing.ts";
-import { registerBroker, unfenceBroker } from "../../../src/server/metadata/broker-registration.ts";
+import { fenceBroker, unfenceBroker } from "../../../src/server/metadata/broker-fencing.ts";
+import { registerBroker } from "../../../src/server/metadata/broker-registration.ts";
 import { EMPTY_IMAGE, type MetadataImage } from "../../../src/server/metadata/image.ts";
 import { type PlacementTerms, placeReplicas } from "../../../src/server/metadata/placement.ts";
 import { decide, DEFAULTS, registration, uuid } from "./cluster-image.ts";
@@ -13,7 +13,7 @@ function racked(...racks: (string | null)[]): MetadataImage {
     ...racks.flatMap((rack, index) => [
       (image: MetadataImage) =>
         registerBroker(image, registration(index + 1, { rack }), image.offset + 1),
-      (image: MetadataImage) => unfenceBroker(image, index + 1),
+      (image: MetadataImage) => unfenceBroker(image, index + 1, DEFAULTS.topicConfigs),
     ]),
   );
 }
