@@ -1,6 +1,5 @@
 import { type Logger, SILENT_LOGGER } from "./base/logger.ts";
 import { createBroker as composeBroker } from "./server/broker.ts";
-import { refuseSeveralNodes } from "./server/config-checks.ts";
 import { EMBEDDED_SETTINGS, resolveConfig } from "./server/config.ts";
 import { nodePorts } from "./server/node-ports.ts";
 
@@ -40,7 +39,6 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Embedde
     where: "createBroker",
   }));
   const { config, notices } = resolveConfig([...EMBEDDED_SETTINGS, ...own]);
-  refuseSeveralNodes(config);
   for (const { level, message } of notices) logger[level]({}, message);
   const { ports, volatileDisk } = await nodePorts(config, logger);
   const broker = await composeBroker(ports, config);

@@ -4,6 +4,7 @@ import type { Logger } from "./logger.ts";
 import type { Net } from "./net.ts";
 import type { Offload } from "./offload.ts";
 import type { Random } from "./random.ts";
+import type { OpenRpc } from "./rpc.ts";
 
 /** Everything outside the process, and the log. Production and simulator differ nowhere else. */
 export interface Ports {
@@ -13,4 +14,6 @@ export interface Ports {
   readonly random: Random;
   readonly offload: Offload;
   readonly logger: Logger;
+  /** The way to other nodes, asked for only where there are any. */
+  readonly openRpc: OpenRpc;
 }

@@ -7,11 +7,15 @@ import {
   parseIpOverrides,
 } from "./config-connection-limits.ts";
 import type { BrokerConfig } from "./config-keys.ts";
+import { isLoneNode } from "./config-quorum.ts";
+import { peerTlsOf } from "./config-tls.ts";
 import { listenersOf } from "./config.ts";
 import type { GroupCoordinatorOptions } from "./coordinator/group-coordinator.ts";
 import type { ConfigRules } from "./metadata/alter-configs.ts";
 import type { BrokerLifecycleOptions } from "./metadata/broker-lifecycle.ts";
 import type { MetadataManagerOptions } from "./metadata/metadata-manager.ts";
+import type { NodeMetadataOptions, QuorumOptions } from "./node-metadata.ts";
+import { type PeerOptions, peerOptionsOf } from "./peer-options.ts";
 import { TopicConfigs } from "./metadata/topic-configs.ts";
 import type { ConnectionLimits } from "./net/connection-limits.ts";
 import type { ListenersOptions } from "./net/listeners.ts";
@@ -25,7 +29,8 @@ export function logManagerOptionsOf(config: BrokerConfig): LogManagerOptions {
   return {
     logDirs: config["log.dirs"],
     nodeId: config["node.id"],
-    clusterId: null,
+    clusterId: config["holdfast.cluster.id"],
+    mayMakeClusterId: isLoneNode(config, config.hostName),
     checkpointIntervalMs: config["log.flush.offset.checkpoint.interval.ms"],
     highWatermarkCheckpointIntervalMs:
       config["replica.high.watermark.checkpoint.interval.ms"].value,
@@ -117,10 +122,7 @@ export function topicConfigsOf({ given, ...config }: BrokerConfig): TopicConfigs
   return new TopicConfigs((key) => given.get(key) ?? null, config["node.id"]);
 }
 
-export function lifecycleOptionsOf(
-  config: BrokerConfig,
-  clusterId: string,
-): BrokerLifecycleOptions {
+function lifecycleOptionsOf(config: BrokerConfig, clusterId: string): BrokerLifecycleOptions {
   return {
     nodeId: config["node.id"],
     clusterId,
@@ -129,15 +131,49 @@ export function lifecycleOptionsOf(
   };
 }
 
-export function metadataOptionsOf(
+export function nodeMetadataOptionsOf(
   config: BrokerConfig,
   configRules: ConfigRules,
-): MetadataManagerOptions {
+  clusterId: string,
+): NodeMetadataOptions {
+  const peers = peerOptionsOf(config);
+  return {
+    nodeId: config["node.id"],
+    quorum: peers === null ? null : quorumOptionsOf(peers, config),
+    snapshots: {
+      maxBytes: config["metadata.log.max.record.bytes.between.snapshots"].value,
+      maxIntervalMs: config["metadata.log.max.snapshot.interval.ms"].value,
+    },
+    metadata: metadataOptionsOf(config, configRules),
+    lifecycle: lifecycleOptionsOf(config, clusterId),
+  };
+}
+
+function quorumOptionsOf(peers: PeerOptions, config: BrokerConfig): QuorumOptions {
+  const { nodeId, listener, voters, bootstrap, timing, fetchMaxBytes } = peers;
+  return {
+    ...{ nodeId, voters, bootstrap, timing, fetchMaxBytes },
+    listen: { host: listener.host, port: listener.port },
+    advertised: { host: listener.advertisedHost, port: listener.advertisedPort },
+    tls: peerTlsOf(config),
+    controllerListenerName: must(
+      config["controller.listener.names"][0],
+      "was checked",
+    ).toUpperCase(),
+  };
+}
+
+function metadataOptionsOf(config: BrokerConfig, configRules: ConfigRules): MetadataManagerOptions {
   const { topicConfigs } = configRules;
   return {
     nodeId: config["node.id"],
     configRules,
     sessionTimeoutMs: config["broker.session.timeout.ms"],
+    balance: () => ({
+      isBalanced: config["auto.leader.rebalance.enable"],
+      balanceIntervalMs: config["leader.imbalance.check.interval.seconds"].value * 1000,
+      electionIntervalMs: config["unclean.leader.election.interval.ms"].value,
+    }),
     defaults: {
       numPartitions: config["num.partitions"],
       replicationFactor: config["default.replication.factor"],

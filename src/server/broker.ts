@@ -2,17 +2,16 @@ import { must } from "../base/assert.ts";
 import type { Uuid } from "../base/ids.ts";
 import type { Ports } from "../base/ports.ts";
 import { TimerQueue } from "../base/timer-queue.ts";
-import { RaftDriver } from "../raft/driver.ts";
 import { ReplicaManager } from "../replica/manager.ts";
 import { ReplicaMoves } from "../replica/replica-moves.ts";
+import { KafkaError } from "../protocol/errors.ts";
 import type { Partition } from "../replica/partition.ts";
 import { LogManager } from "../storage/log-manager.ts";
 import {
   groupOptionsOf,
-  lifecycleOptionsOf,
   listenersOptionsOf,
   logManagerOptionsOf,
-  metadataOptionsOf,
+  nodeMetadataOptionsOf,
   topicConfigsOf,
 } from "./broker-options.ts";
 import { brokerListDefault, ConfigAdmin } from "./config-admin.ts";
@@ -27,8 +26,8 @@ import { createHandlers } from "./handlers.ts";
 import { type HealthCheck, healthChecks } from "./health.ts";
 import type { LogLevels } from "./log-levels.ts";
 import { brokerOverrides, clusterOverrides, type MetadataImage } from "./metadata/image.ts";
-import { BrokerLifecycle } from "./metadata/broker-lifecycle.ts";
-import { MetadataManager } from "./metadata/metadata-manager.ts";
+import type { MetadataManager } from "./metadata/metadata-manager.ts";
+import { type NodeMetadata, openNodeMetadata } from "./node-metadata.ts";
 import { Publisher } from "./metadata/publisher.ts";
 import type { TopicConfigs } from "./metadata/topic-configs.ts";
 import { BrokerMetrics } from "./metrics.ts";
@@ -64,6 +63,16 @@ export interface BrokerLimits {
 /** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
 const DRAIN_TIMEOUT_MS = 1_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** How long it waits for others to take over what it leads. */
+const CONTROLLED_SHUTDOWN_MS = 10_000;
+
+/** What the metadata means for a node that is no broker. */
+const NOTHING_HERE = {
+  publisher: { apply: () => Promise.resolve() },
+  directoryOf: () => null,
+  assignDirectories: () => Promise.resolve(),
+  storedPartitions: { partitionsOnDisk: () => [], deleteLog: () => Promise.resolve() },
+};
 
 /** The composition root. Production and simulator differ in `ports` only. */
 export function createBroker(
@@ -85,10 +94,12 @@ class NodeBroker implements Broker {
   /** What `close` has to undo, in the order in which it came to be. */
   readonly #closers: (() => Promise<void>)[] = [];
   readonly #uncleanElections = new UncleanElections();
+  readonly #stop = new AbortController();
   #clusterId: string | null = null;
   #logs: LogManager | null = null;
   #metadata: MetadataManager | null = null;
-  /** Once it serves. */
+  #isServing = false;
+  /** Once it serves clients. */
   #metrics: BrokerMetrics | null = null;
   #starting: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
@@ -112,7 +123,7 @@ class NodeBroker implements Broker {
 
   health(): readonly HealthCheck[] {
     return healthChecks({
-      isServing: this.#metrics !== null,
+      isServing: this.#isServing,
       isStopping: this.#closing !== null,
       directories: this.#logs?.directories ?? [],
       image: this.#metadata?.image ?? null,
@@ -121,7 +132,7 @@ class NodeBroker implements Broker {
   }
 
   metrics(): Promise<string> {
-    return must(this.#metrics, "the broker has started").text();
+    return this.#metrics?.text() ?? Promise.resolve("");
   }
 
   get config(): BrokerConfig {
@@ -141,17 +152,23 @@ class NodeBroker implements Broker {
   }
 
   close(): Promise<void> {
+    // Whoever waits for other nodes waits no longer.
+    this.#stop.abort(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #open(): Promise<void> {
-    const { clock, disk, logger, offload, random } = this.#ports;
+    const { clock, logger, offload, random } = this.#ports;
     const timers = new TimerQueue(clock);
     this.#onClose(() => timers.close());
     const logs = await this.#openLogs(timers);
-    const { clusterId } = logs;
     const { metadata, lifecycle } = await this.#openMetadata(logs, timers);
+    if (!this.#config["process.roles"].includes("broker")) {
+      await metadata.publish(NOTHING_HERE);
+      this.#isServing = true;
+      return;
+    }
 
     // A stop, from below: no new requests; groups answer what they have parked; appends get their
     // acknowledgements; only then do partitions refuse, and whoever is left is cut off.
@@ -181,24 +198,25 @@ class NodeBroker implements Broker {
     this.#onClose(() => this.#listeners.stop());
     await this.#register({ logs, replicas, metadata, lifecycle, coordinator });
     await moves.resume();
+    await this.#serve({ logs, replicas, metadata, lifecycle, coordinator }, moves);
+    this.#onClose(() =>
+      lifecycle.shutDown(this.#config["controlled.shutdown.enable"] ? CONTROLLED_SHUTDOWN_MS : 0),
+    );
+    this.#isServing = true;
+  }
+
+  /** Opens the ports: from now on clients are answered. */
+  async #serve(parts: Parts, moves: ReplicaMoves): Promise<void> {
+    const { logs, replicas, metadata } = parts;
+    const { clock, disk, logger, offload, random } = this.#ports;
     const fetchSessions = new FetchSessions(
       { clock, random: random.fork("fetch sessions") },
       { maxSessions: () => this.#config["max.incremental.fetch.session.cache.slots"] },
     );
     const handlers = createHandlers(
       {
-        ...{
-          fetchSessions,
-          replicas,
-          metadata,
-          lifecycle,
-          coordinator,
-          clock,
-          offload,
-          logger,
-          clusterId,
-        },
-        ...{ logs, disk, moves },
+        ...{ ...parts, fetchSessions, moves, clock, disk, offload, logger },
+        clusterId: logs.clusterId,
         greatestProducerId: () => greatestProducerId(logs),
         configAdmin: new ConfigAdmin({
           ...{ metadata, clock, logger, topicConfigs: this.#topicConfigs },
@@ -228,44 +246,26 @@ class NodeBroker implements Broker {
     return logs;
   }
 
-  /** The metadata log lies in the first directory; what holds for this node is replayed when it resolves. */
-  async #openMetadata(
-    logs: LogManager,
-    timers: TimerQueue,
-  ): Promise<Pick<Parts, "metadata" | "lifecycle">> {
-    const { clock, disk, logger, random } = this.#ports;
+  async #openMetadata(logs: LogManager, timers: TimerQueue): Promise<NodeMetadata> {
     let brokerEpoch = (): number | null => null;
     this.#onClose(() => logs.close(brokerEpoch()));
-    const first = must(logs.directories[0], "there is a log directory");
-    const raft = await RaftDriver.open(
-      { disk, clock, logger, timers, random: random.fork("raft") },
+    const rules = {
+      topicConfigs: this.#topicConfigs,
+      brokerText: (key: string) => this.#live.settings.text(key),
+      brokerListDefault,
+    };
+    const node = await openNodeMetadata(
       {
-        logDirectory: first.path,
-        nodeId: this.#config["node.id"],
-        directoryId: must(first.directoryId, "the first directory is usable"),
-        onDiskFailure: (error) => logs.onDiskFailure(first.path, error),
+        ...{ ports: this.#ports, logs, timers, signal: this.#stop.signal },
+        onClose: (close) => this.#onClose(close),
       },
+      nodeMetadataOptionsOf(this.#config, rules, logs.clusterId),
     );
-    logs.adopt(raft.log);
-    this.#onClose(() => raft.close());
-    const metadata = await MetadataManager.open(
-      { raft, clock, random: random.fork("metadata"), timers, logger, channel: null },
-      metadataOptionsOf(this.#config, {
-        topicConfigs: this.#topicConfigs,
-        brokerText: (key) => this.#live.settings.text(key),
-        brokerListDefault,
-      }),
-    );
-    this.#onClose(() => metadata.close());
-    this.#metadata = metadata;
-    const lifecycle = new BrokerLifecycle(
-      { metadata, clock, random: random.fork("broker"), timers, logger },
-      lifecycleOptionsOf(this.#config, logs.clusterId),
-    );
+    const { metadata, lifecycle } = node;
     brokerEpoch = () => lifecycle.brokerEpoch;
-    this.#onClose(() => lifecycle.close());
+    this.#metadata = metadata;
     metadata.subscribe((_image, delta) => this.#uncleanElections.observe(delta));
-    return { metadata, lifecycle };
+    return node;
   }
 
   /** Tells the cluster of this process, and opens all that it leads. */
@@ -299,7 +299,7 @@ class NodeBroker implements Broker {
       },
       { nodeId: this.#config["node.id"] },
     );
-    await lifecycle.start({
+    const registered = lifecycle.start({
       broker: {
         endPoints: this.#listeners.bound.map((listener) => ({ ...listener, securityProtocol: 0 })),
         rack: this.#config["broker.rack"],
@@ -311,6 +311,7 @@ class NodeBroker implements Broker {
       directoryOf: (topic, partitionIndex) => directoryOf(logs, topic, partitionIndex),
       storedPartitions: logs,
     });
+    await untilAborted(this.#stop.signal, registered);
     const overruled = overruledNotice(this.#live.settings);
     if (overruled !== null) this.#ports.logger.warn({}, overruled);
     logs.setHealListener(() => void publisher.retry());
@@ -336,12 +337,20 @@ class NodeBroker implements Broker {
   }
 }
 
-interface Parts {
+interface Parts extends NodeMetadata {
   readonly logs: LogManager;
   readonly replicas: ReplicaManager;
-  readonly metadata: MetadataManager;
-  readonly lifecycle: BrokerLifecycle;
   readonly coordinator: GroupCoordinator;
+}
+
+/** Rejects with the signal's reason when that comes first. */
+function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject);
+  });
 }
 
 function partitionCountOf(image: MetadataImage, topic: string): number | null {

@@ -1,14 +1,8 @@
 import { resolve } from "node:path";
 import { parseIpOverrides } from "./config-connection-limits.ts";
 import { ConfigError } from "./config-error.ts";
-import {
-  type BrokerConfig,
-  type BrokerValues,
-  CONFIG_KEYS,
-  type ConfigKey,
-} from "./config-keys.ts";
+import { type BrokerValues, CONFIG_KEYS, type ConfigKey } from "./config-keys.ts";
 import type { Setting } from "./config-properties.ts";
-import { isLoneNode } from "./config-quorum.ts";
 import type { ConfigSpec } from "./config-spec.ts";
 import { splitList } from "./config-types.ts";
 
@@ -34,15 +28,6 @@ export function refuseContradictions(values: BrokerValues): BrokerValues {
   const checked = { ...values, "log.dirs": directoriesOf(values) };
   refuseOtherMetadataDirectory(checked);
   return checked;
-}
-
-/** Throws ConfigError: until the parts of a cluster are joined. */
-export function refuseSeveralNodes(config: BrokerConfig): void {
-  if (isLoneNode(config, config.hostName)) return;
-  throw new ConfigError(
-    "several nodes are not supported yet: a lone node has process.roles=broker,controller, and neither " +
-      "controller.quorum.voters nor controller.quorum.bootstrap.servers but its own",
-  );
 }
 
 /** An empty list is a slip (an unset variable, say), not a wish for the default. */

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
-import { refuseSeveralNodes } from "./config-checks.ts";
 import { environmentSettings } from "./config-environment.ts";
 import { ConfigError } from "./config-error.ts";
 import { configurationHelp } from "./config-page.ts";
@@ -87,7 +86,6 @@ function answerOf(
 function load(path: string | undefined, own: readonly Setting[]): CommandLine {
   const settings = path === undefined ? EMBEDDED_SETTINGS : readSettingsFile(path);
   const loaded = resolveConfig([...settings, ...own], hostname());
-  refuseSeveralNodes(loaded.config);
   return { kind: "run", loaded, version: packageVersion() };
 }
 

@@ -87,8 +87,6 @@ const METADATA_LOG = keys("the metadata log is kept whole", {
   "internal.metadata.delete.delay.millis": internal(long(60000, {})),
   "internal.metadata.log.segment.bytes": internal(optionalInt({})),
   "internal.metadata.max.batch.size.in.bytes": internal(int(8388608, {})),
-  "metadata.log.max.record.bytes.between.snapshots": long(20971520, { min: 1 }),
-  "metadata.log.max.snapshot.interval.ms": long(3600000, { min: 0 }),
   "metadata.log.segment.bytes": int(1073741824, { min: 8388608 }),
   "metadata.log.segment.ms": long(604800000, {}),
   "metadata.max.retention.bytes": long(104857600, {}),

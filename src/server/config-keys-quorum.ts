@@ -2,6 +2,7 @@ import {
   boolean,
   int,
   list,
+  long,
   oneOf,
   optionalString,
   password,
@@ -43,6 +44,16 @@ export const QUORUM_KEYS = {
     1048576,
     { min: 1 },
     "So many bytes of a snapshot go in one message.",
+  ),
+  "metadata.log.max.record.bytes.between.snapshots": long(
+    20971520,
+    { min: 1 },
+    "After so many bytes of the metadata log a snapshot is taken, and the log before it goes.",
+  ),
+  "metadata.log.max.snapshot.interval.ms": long(
+    3600000,
+    { min: 0 },
+    "The same after so long, if there is anything new; 0: time alone makes none.",
   ),
   "controller.quorum.auto.join.enable": boolean(
     false,

@@ -187,6 +187,8 @@ function isBadConfiguration(error: unknown): boolean {
   if (error instanceof ListenError) return error.isBadConfiguration;
   return (
     error instanceof DirectoryError &&
-    ["OTHER_NODE", "OTHER_CLUSTER", "NOT_WRITABLE", "NAMED_TWICE"].includes(error.code)
+    ["OTHER_NODE", "OTHER_CLUSTER", "NO_CLUSTER_ID", "NOT_WRITABLE", "NAMED_TWICE"].includes(
+      error.code,
+    )
   );
 }

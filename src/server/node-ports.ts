@@ -1,6 +1,7 @@
 import { SystemClock } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import type { Logger } from "../base/logger.ts";
+import type { OpenRpc } from "../base/rpc.ts";
 import type { Ports } from "../base/ports.ts";
 import { SystemRandom } from "../base/random.ts";
 import { NodeDisk } from "../storage/node-disk.ts";
@@ -33,7 +34,13 @@ export async function nodePorts(config: BrokerConfig, logger: Logger): Promise<N
   const disk = diskFaults?.over(cached, "call") ?? cached;
   const net = new NodeNet();
   const offload = new NodeOffload();
-  return { ports: { clock, disk, net, random, offload, logger }, volatileDisk, diskFaults };
+  const openRpc: OpenRpc = async (options) => {
+    // A lone node pays nothing for it.
+    const { GrpcRpc } = await import("./net/grpc-rpc.ts");
+    return new GrpcRpc({ clock }, options);
+  };
+  const ports = { clock, disk, net, random, offload, logger, openRpc };
+  return { ports, volatileDisk, diskFaults };
 }
 
 async function maybeFaults(

@@ -66,6 +66,7 @@ export class SimMachine {
       random: random.fork(name),
       offload,
       logger: this.#logger(),
+      openRpc: () => Promise.reject(new Error("there is one node")),
     };
     const broker = await createBroker(bend(traced(ports, trace)), this.#config);
     process.broker = broker;

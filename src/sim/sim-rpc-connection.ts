@@ -82,7 +82,7 @@ export class SimRpcConnection {
     there.push(0, () => this.#onOpening());
     dependencies.clock.schedule("timer", OPEN_TIMEOUT_MS, () => {
       if (this.opener.isAnswered) return;
-      this.opener.finish({ kind: "timedOut", message: `no answer in ${OPEN_TIMEOUT_MS} ms` });
+      this.opener.giveUp({ kind: "timedOut", message: `no answer in ${OPEN_TIMEOUT_MS} ms` });
     });
   }
 
@@ -125,6 +125,8 @@ export class SimRpcConnection {
   onCut(from: string, to: string): void {
     const { links } = this.#dependencies;
     const cut = links.cutOf(from, to);
+    // Before that there is only an opening, which has its own limit.
+    if (this.#accepter === null) return;
     for (const end of [this.opener, this.#accepting]) {
       this.#missAnswers(end, () => links.cutOf(from, to) === cut);
     }
@@ -134,7 +136,7 @@ export class SimRpcConnection {
     const { clock, random } = this.#dependencies;
     const delayMs = KEEPALIVE_MIN_MS + randomBelow(random, KEEPALIVE_MAX_MS - KEEPALIVE_MIN_MS);
     clock.schedule("timer", delayMs, () => {
-      if (isStill()) end.giveUp();
+      if (isStill()) end.giveUp(LOST);
     });
   }
 
@@ -296,11 +298,11 @@ class StreamEnd implements RpcStream {
     this.pushEnd(LOST);
   }
 
-  /** No answer came to a ping. */
-  giveUp(): void {
+  /** No answer came in time. */
+  giveUp(end: RpcEnd): void {
     if (this.#state !== "open") return;
     this.resetPeer();
-    this.finish(LOST);
+    this.finish(end);
   }
 
   #receive(message: Buffer): void {

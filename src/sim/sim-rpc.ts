@@ -14,6 +14,14 @@ interface Dependencies {
   readonly random: Random;
 }
 
+const NO_STREAM: RpcStream = {
+  remote: "",
+  queuedBytes: 0,
+  send: () => undefined,
+  end: () => undefined,
+  destroy: () => undefined,
+};
+
 type Services = ReadonlyMap<string, RpcService>;
 
 /**
@@ -30,6 +38,7 @@ export class SimRpcNet {
   readonly #connections = new Set<SimRpcConnection>();
   readonly #machinesWithoutPower = new Set<string>();
   #nextPort = 40_000;
+  #openedCount = 0;
 
   constructor(dependencies: Dependencies, options: { readonly maxMessageBytes?: number } = {}) {
     this.#dependencies = dependencies;
@@ -38,6 +47,11 @@ export class SimRpcNet {
       onCut: (from, to) => this.#eachBetween(from, to, (connection) => connection.onCut(from, to)),
       onMended: () => this.#each((connection) => connection.resume()),
     });
+  }
+
+  /** Streams that were opened so far, in vain or not. */
+  get openedCount(): number {
+    return this.#openedCount;
   }
 
   /** A process that begins on the machine, which has power then. */
@@ -85,6 +99,7 @@ export class SimRpcNet {
         onOver: () => this.#connections.delete(connection),
       },
     );
+    this.#openedCount += 1;
     this.#connections.add(connection);
     return connection.opener;
   }
@@ -117,6 +132,7 @@ export class SimRpcHost implements Rpc {
   readonly #ports: HostPorts;
   /** The ports that it listens on. */
   readonly #bound = new Set<number>();
+  #isDead = false;
 
   constructor(machine: string, ports: HostPorts) {
     this.machine = machine;
@@ -125,6 +141,7 @@ export class SimRpcHost implements Rpc {
 
   listen(address: RpcAddress, services: ReadonlyMap<string, RpcService>): Promise<Listener> {
     return new Promise((resolve) => {
+      if (this.#isDead) return;
       const port = this.#ports.bind(address.port, services);
       this.#bound.add(port);
       resolve({
@@ -147,22 +164,25 @@ export class SimRpcHost implements Rpc {
     opening: Buffer,
     listener: RpcStreamListener,
   ): RpcStream {
+    // What a dead process still does in the turn of its death reaches nobody.
+    if (this.#isDead) return NO_STREAM;
     return this.#ports.open(address, service, opening, listener);
   }
 
   /** kill -9: the kernel closes what the process had open, and the others see it at once. */
   kill(): void {
-    this.#unbindAll();
+    this.#die();
     this.#ports.kill();
   }
 
   /** The machine is gone: the others see nothing, until they miss its answers or it has come back. */
   cutPower(): void {
-    this.#unbindAll();
+    this.#die();
     this.#ports.cutPower();
   }
 
-  #unbindAll(): void {
+  #die(): void {
+    this.#isDead = true;
     for (const port of this.#bound) this.#ports.unbind(port);
     this.#bound.clear();
   }

@@ -6,6 +6,7 @@ import type { Offload } from "../base/offload.ts";
 import type { Ports } from "../base/ports.ts";
 import type { Random } from "../base/random.ts";
 import type { Trace, TraceValue } from "./trace.ts";
+import { tracedOpenRpc } from "./traced-rpc.ts";
 
 /** The same ports, with every call, result and event told to the trace. */
 export function traced(ports: Ports, trace: Trace): Ports {
@@ -16,6 +17,7 @@ export function traced(ports: Ports, trace: Trace): Ports {
     random: tracedRandom(ports.random, trace),
     offload: tracedOffload(ports.offload, trace),
     logger: tracedLogger(ports.logger, trace),
+    openRpc: tracedOpenRpc(ports.openRpc, trace),
   };
 }
 

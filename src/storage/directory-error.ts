@@ -5,6 +5,7 @@ export type DirectoryErrorCode =
   | "NAMED_TWICE"
   | "OTHER_NODE"
   | "OTHER_CLUSTER"
+  | "NO_CLUSTER_ID"
   | "NOT_WRITABLE"
   | "NO_ROOM"
   | "DAMAGED_META";

@@ -22,6 +22,8 @@ export interface DirectoryOpeningOptions {
   readonly logDirs: readonly string[];
   readonly nodeId: number;
   readonly clusterId: string | null;
+  /** Whether a cluster may begin here, with an id of its own making; default: it may. */
+  readonly mayMakeClusterId?: boolean;
 }
 
 export interface DirectoryOpeningDependencies extends LogDirectoryDependencies {
@@ -72,7 +74,11 @@ export async function openDirectories(
       });
     }
     const found = locked.find((directory) => directory.clusterId !== null)?.clusterId;
-    const clusterId = options.clusterId ?? found ?? randomUuid(dependencies.random);
+    const known = options.clusterId ?? found;
+    if (known === undefined && options.mayMakeClusterId === false) {
+      throw new DirectoryError("NO_CLUSTER_ID", noClusterId(first));
+    }
+    const clusterId = known ?? randomUuid(dependencies.random);
     for (const directory of locked) directory.checkOwner(options.nodeId, clusterId);
     const usable: LogDirectory[] = [];
     for (const directory of [...locked]) {
@@ -88,6 +94,15 @@ export async function openDirectories(
     for (const directory of locked) await directory.unlock();
     throw error;
   }
+}
+
+/** R14: nodes that each made up an id of their own would never find each other. */
+function noClusterId(directory: string): string {
+  return (
+    `log directory ${directory} is new, and a node of several needs the cluster's id: set ` +
+    "holdfast.cluster.id (or CLUSTER_ID) to the same on each node; make one with " +
+    `node -p "crypto.randomBytes(16).toString('base64url')"`
+  );
 }
 
 /** Opens one of the directories that `openDirectories` has left out. Throws DirectoryError. */

@@ -22,6 +22,8 @@ export interface LogManagerOptions {
   readonly nodeId: number;
   /** null: keep the directories' own, or make one. */
   readonly clusterId: string | null;
+  /** Whether a cluster may begin here, with an id of its own making (R14); default: it may. */
+  readonly mayMakeClusterId?: boolean;
   /** log.flush.offset.checkpoint.interval.ms; default 60000. */
   readonly checkpointIntervalMs?: number;
   /** replica.high.watermark.checkpoint.interval.ms; default 5000. */

@@ -2,7 +2,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { refuseSeveralNodes } from "../../src/server/config-checks.ts";
 import { type CommandLine, readCommandLine } from "../../src/server/config-command-line.ts";
 import { environmentSettings } from "../../src/server/config-environment.ts";
 import { ConfigError } from "../../src/server/config-error.ts";
@@ -409,26 +408,6 @@ describe("one node", () => {
         message: "listener CONTROLLER://:9093 is not opened: a lone node needs no controller port",
       },
     ]);
-  });
-
-  test.each([
-    { "controller.quorum.voters": "1@a:9093,2@b:9093" },
-    { "controller.quorum.bootstrap.servers": "a:1,b:2" },
-    {
-      "process.roles": "controller",
-      "controller.quorum.voters": "1@a:9093",
-      listeners: "C://:9093",
-    },
-  ])("is all that runs so far: %j is refused at the start", (values) => {
-    const { config } = resolve({
-      "controller.listener.names": "C",
-      "listener.security.protocol.map": "C:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-      listeners: "PLAINTEXT://:9092,C://:9093",
-      ...values,
-    });
-    expect(messageOf(() => refuseSeveralNodes(config))).toContain(
-      "several nodes are not supported",
-    );
   });
 
   test("keeps its metadata in the first directory: another one is refused", () => {

@@ -1,8 +1,9 @@
 import { KafkaError } from "../../protocol/errors.ts";
 import type { RaftClient } from "../../raft/raft-client.ts";
-import { type ControllerResult, MAX_RECORDS_PER_REQUEST } from "./controller.ts";
+import type { ControllerResult } from "./controller.ts";
 import type { MetadataImage } from "./image.ts";
 import { ImageBuilder } from "./image-builder.ts";
+import { recordBatches } from "./record-batches.ts";
 
 /** A decision that has its place in the log. */
 export interface Decided<A> {
@@ -49,8 +50,7 @@ export class ActiveController {
     let lastOffset: number | null = null;
     let committed = Promise.resolve();
     // One batch, except for what is as large as the cluster: the order is what counts there (R5).
-    for (let start = 0; start < records.length; start += MAX_RECORDS_PER_REQUEST) {
-      const values = records.slice(start, start + MAX_RECORDS_PER_REQUEST);
+    for (const values of recordBatches(records)) {
       const append = this.#raft.append(lead.leaderEpoch, values);
       const builder = new ImageBuilder(lead.image);
       builder.replayBatch({

@@ -9,7 +9,7 @@ import {
   INCREMENTAL_ALTER_CONFIGS,
   UPDATE_FEATURES,
 } from "./controller-commands.ts";
-import { ASSIGN_REPLICAS_TO_DIRS } from "./directory-commands.ts";
+import { PARTITION_COMMANDS } from "./partition-commands.ts";
 
 /** All that the active controller decides for those who ask. */
 export const CONTROLLER_COMMANDS: readonly ControllerCommand[] = [
@@ -20,6 +20,6 @@ export const CONTROLLER_COMMANDS: readonly ControllerCommand[] = [
   UPDATE_FEATURES,
   ALTER_CONFIGS,
   INCREMENTAL_ALTER_CONFIGS,
-  ASSIGN_REPLICAS_TO_DIRS,
+  ...PARTITION_COMMANDS,
   ...BROKER_COMMANDS,
 ];

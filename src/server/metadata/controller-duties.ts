@@ -5,6 +5,7 @@ import type { ActiveController } from "./active-controller.ts";
 import { type BrokerIncarnation, fenceIncarnation } from "./broker-fencing.ts";
 import type { BrokerSessions } from "./broker-sessions.ts";
 import { bootstrapCluster } from "./broker-registration.ts";
+import { balanceLeaders, electWhereLeaderless } from "./leader-balance.ts";
 import type { ControllerResult } from "./controller.ts";
 import type { MetadataImage } from "./image.ts";
 import type { TopicConfigs } from "./topic-configs.ts";
@@ -15,6 +16,16 @@ export interface ControllerDutiesDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly topicConfigs: TopicConfigs;
+  /** As they are set at each look. */
+  readonly settings: () => BalanceSettings;
+}
+
+export interface BalanceSettings {
+  /** auto.leader.rebalance.enable. */
+  readonly isBalanced: boolean;
+  readonly balanceIntervalMs: number;
+  /** unclean.leader.election.interval.ms. */
+  readonly electionIntervalMs: number;
 }
 
 /** A late look costs no more than that. */
@@ -25,6 +36,8 @@ export class ControllerDuties {
   readonly #dependencies: ControllerDutiesDependencies;
   readonly #nodeId: number;
   #timer: Timer | null = null;
+  #lastBalanceMs = 0;
+  #lastElectionMs = 0;
 
   constructor(dependencies: ControllerDutiesDependencies, options: { readonly nodeId: number }) {
     this.#dependencies = dependencies;
@@ -36,6 +49,9 @@ export class ControllerDuties {
     const { controller, sessions, clock } = this.#dependencies;
     this.#run(bootstrapCluster);
     if (controller.image !== null) sessions.reset(controller.image, clock.nowMs());
+    this.#electWhereLeaderless();
+    this.#lastBalanceMs = clock.nowMs();
+    this.#lastElectionMs = clock.nowMs();
     this.#arm();
   }
 
@@ -54,6 +70,7 @@ export class ControllerDuties {
     const { clock } = this.#dependencies;
     this.#timer = afterForPeer(clock, MAX_WAIT_MS, () => {
       this.#endSessions();
+      this.#balance();
       if (this.#timer !== null) this.#arm();
     });
   }
@@ -65,6 +82,26 @@ export class ControllerDuties {
       if (incarnation.brokerId === this.#nodeId) continue;
       this.#fence(incarnation, "its session has ended");
     }
+  }
+
+  /** Preferred leaders, and what may be elected by now, each in its interval. */
+  #balance(): void {
+    const { clock, settings, topicConfigs } = this.#dependencies;
+    const nowMs = clock.nowMs();
+    const { isBalanced, balanceIntervalMs, electionIntervalMs } = settings();
+    if (nowMs - this.#lastElectionMs >= electionIntervalMs) {
+      this.#lastElectionMs = nowMs;
+      this.#electWhereLeaderless();
+    }
+    if (!isBalanced || nowMs - this.#lastBalanceMs < balanceIntervalMs) return;
+    // With more to do the next look goes on.
+    const look = this.#run((image) => balanceLeaders(image, topicConfigs));
+    if (look?.hasMore !== true) this.#lastBalanceMs = nowMs;
+  }
+
+  #electWhereLeaderless(): void {
+    const { topicConfigs } = this.#dependencies;
+    while (this.#run((image) => electWhereLeaderless(image, topicConfigs))?.hasMore === true);
   }
 
   #fence(incarnation: BrokerIncarnation, why: string): void {

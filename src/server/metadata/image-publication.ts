@@ -1,9 +1,11 @@
+import { must } from "../../base/assert.ts";
 import type { Uuid } from "../../base/ids.ts";
 import { KafkaError } from "../../protocol/errors.ts";
-import type { CommittedBatch } from "../../raft/raft-client.ts";
+import { decodeMetadataRecord } from "../../protocol/metadata-records.ts";
+import type { CommittedBatch, SnapshotPart } from "../../raft/raft-client.ts";
 import { type ReplicaDirectory, replicaDirectory } from "./replica-directories.ts";
 import { EMPTY_IMAGE, type MetadataImage } from "./image.ts";
-import { ImageBuilder, type MetadataDelta, wholeImage } from "./image-builder.ts";
+import { deltaBetween, ImageBuilder, type MetadataDelta, wholeImage } from "./image-builder.ts";
 import { OffsetWaiters } from "./offset-waiters.ts";
 import type { MetadataPublisher } from "./publisher.ts";
 
@@ -30,6 +32,11 @@ export class ImagePublication {
   #begunImage = EMPTY_IMAGE;
   /** Everything committed after it; null: nothing. */
   #next: ImageBuilder | null = null;
+  /** `#next` does not begin with `#begunImage`: its delta is found by comparing. */
+  #isNextApart = false;
+  /** A snapshot that is on its way. */
+  #loading: ImageBuilder | null = null;
+  #committedTimestampMs = -1;
   #target: Target | null = null;
   #running: Promise<void> | null = null;
   #isClosed = false;
@@ -46,15 +53,21 @@ export class ImagePublication {
 
   /** Everything that is committed so far. */
   committedImage(): MetadataImage {
-    // Once it is published, what is left is applied by who does that.
-    if (this.#target !== null) return this.#next?.build().image ?? this.#begunImage;
-    if (this.#next !== null) {
-      const { image, removedTopicIds } = this.#next.build();
-      this.#removedTopicIds = new Set([...this.#removedTopicIds, ...removedTopicIds]);
+    if (this.#next === null) return this.#begunImage;
+    const { image } = this.#takeNext();
+    if (this.#target === null) {
       this.#begunImage = image;
-      this.#next = null;
+    } else {
+      // It is yet to be applied: what comes goes on top of it.
+      this.#next = new ImageBuilder(image);
+      this.#isNextApart = true;
     }
-    return this.#begunImage;
+    return image;
+  }
+
+  /** Of the last batch that is committed; -1: there was none. */
+  get committedTimestampMs(): number {
+    return this.#committedTimestampMs;
   }
 
   /** Takes committed batches, in order. */
@@ -62,8 +75,24 @@ export class ImagePublication {
     this.#next ??= new ImageBuilder(this.#begunImage);
     for (const batch of batches) {
       this.#next.replayBatch(batch);
+      this.#committedTimestampMs = batch.timestampMs;
       this.#committedWaiters.reach(batch.lastOffset);
     }
+    if (this.#target !== null) this.#run(this.#target);
+  }
+
+  /** Takes the state of a snapshot in the place of all that was committed before. */
+  load({ endOffset, leaderEpoch, timestampMs, records, isFirst, isLast }: SnapshotPart): void {
+    if (isFirst) this.#loading = new ImageBuilder(EMPTY_IMAGE);
+    const loading = must(this.#loading, "a snapshot begins with its first part");
+    for (const value of records) loading.replay(decodeMetadataRecord(value));
+    if (!isLast) return;
+    this.#loading = null;
+    loading.moveTo(endOffset - 1, leaderEpoch);
+    this.#next = new ImageBuilder(loading.build().image);
+    this.#isNextApart = true;
+    this.#committedTimestampMs = timestampMs;
+    this.#committedWaiters.reach(endOffset - 1);
     if (this.#target !== null) this.#run(this.#target);
   }
 
@@ -127,11 +156,21 @@ export class ImagePublication {
 
   async #applyAll(target: Target): Promise<void> {
     while (this.#next !== null && !this.#isClosed) {
-      const delta = this.#next.build();
+      const delta = this.#takeNext();
       this.#begunImage = delta.image;
-      this.#next = null;
       await this.#apply(target, delta);
     }
+  }
+
+  #takeNext(): MetadataDelta {
+    const built = must(this.#next, "there is something to apply").build();
+    const delta = this.#isNextApart ? deltaBetween(this.#begunImage, built.image) : built;
+    this.#next = null;
+    this.#isNextApart = false;
+    if (this.#target === null) {
+      this.#removedTopicIds = new Set([...this.#removedTopicIds, ...delta.removedTopicIds]);
+    }
+    return delta;
   }
 
   async #apply({ publisher, ...target }: Target, delta: MetadataDelta): Promise<void> {

@@ -6,19 +6,24 @@ import type { TimerQueue } from "../../base/timer-queue.ts";
 import { errorName, KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
-import { ControllerDuties } from "./controller-duties.ts";
+import { type BalanceSettings, ControllerDuties } from "./controller-duties.ts";
 import type { BrokerIncarnation } from "./broker-fencing.ts";
 import type { ReplicaDirectory } from "./replica-directories.ts";
 import { ActiveController, type Decided } from "./active-controller.ts";
 import { BrokerSessions } from "./broker-sessions.ts";
 import type { ConfigRules } from "./alter-configs.ts";
 import { type ItemError, itemError } from "./controller.ts";
-import { ControllerApis } from "./controller-apis.ts";
+import {
+  type ControllerAnswer,
+  ControllerApis,
+  type ControllerRequest,
+} from "./controller-apis.ts";
 import { type ControllerChannel, ControllerClient } from "./controller-client.ts";
 import { CONTROLLER_COMMANDS } from "./controller-command-list.ts";
 import { type ControllerCommand, CREATE_TOPICS } from "./controller-commands.ts";
 import type { CreateTopicsDefaults } from "./create-topics.ts";
 import type { MetadataImage } from "./image.ts";
+import { imageRecords } from "./image-records.ts";
 import type { MetadataDelta } from "./image-builder.ts";
 import { ImagePublication } from "./image-publication.ts";
 import { type InternalTopicOptions, newTopic } from "./new-topic.ts";
@@ -42,6 +47,7 @@ export interface MetadataManagerOptions {
   readonly configRules: ConfigRules;
   /** After so long without a heartbeat a broker is fenced. */
   readonly sessionTimeoutMs: number;
+  readonly balance: () => BalanceSettings;
   readonly internalTopics: InternalTopicOptions;
 }
 
@@ -71,6 +77,7 @@ const INTERNAL_TOPIC_TIMEOUT_MS = 30_000;
  */
 export class MetadataManager {
   readonly #controller: ActiveController;
+  readonly #apis: ControllerApis;
   readonly #client: ControllerClient;
   readonly #publication: ImagePublication;
   readonly #raft: RaftClient;
@@ -92,16 +99,17 @@ export class MetadataManager {
       sessions: new BrokerSessions(options),
       nowMs: () => dependencies.clock.nowMs(),
     };
+    const apis = new ControllerApis(controller, context, CONTROLLER_COMMANDS);
+    this.#apis = apis;
     this.#client = new ControllerClient({
-      ...dependencies,
-      apis: new ControllerApis(controller, context, CONTROLLER_COMMANDS),
+      ...{ ...dependencies, apis },
       isActive: () => controller.image !== null,
     });
     this.#publication = new ImagePublication({ nodeId });
     const { sessions } = context;
     const { topicConfigs } = defaults;
     this.#duties = new ControllerDuties(
-      { ...dependencies, controller, sessions, topicConfigs },
+      { ...dependencies, controller, sessions, topicConfigs, settings: options.balance },
       { nodeId },
     );
   }
@@ -114,6 +122,8 @@ export class MetadataManager {
     const manager = new MetadataManager(dependencies, options);
     await dependencies.raft.start({
       onCommitted: (batches: readonly CommittedBatch[]) => manager.#publication.add(batches),
+      onSnapshot: (part) => manager.#publication.load(part),
+      onSnapshotDue: () => void manager.#takeSnapshot(),
       onLeaderChange: (leader) => manager.#onLeaderChange(leader),
       onFailure: (error) => manager.#onFailure(error),
     });
@@ -149,6 +159,11 @@ export class MetadataManager {
   /** Resolves when the offset is committed, as far as this node knows. Rejects with KafkaError. */
   whenCommitted(offset: number): Promise<void> {
     return this.#publication.whenCommitted(offset);
+  }
+
+  /** Another node's command, for this one as the active controller. See `ControllerApis.serve`. */
+  serve(request: ControllerRequest): Promise<ControllerAnswer> {
+    return this.#apis.serve(request);
   }
 
   /** R16: the process of that incarnation is known to be gone. */
@@ -278,6 +293,13 @@ export class MetadataManager {
       this.#duties.end();
       this.#controller.deactivate();
     }
+  }
+
+  async #takeSnapshot(): Promise<void> {
+    const image = this.#publication.committedImage();
+    const { committedTimestampMs } = this.#publication;
+    // What fails is logged where it fails; the log goes on without, and asks again.
+    await this.#raft.createSnapshot(image.offset + 1, committedTimestampMs, imageRecords(image));
   }
 
   #onFailure(error: Error): void {

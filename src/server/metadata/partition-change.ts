@@ -92,6 +92,9 @@ export function changePartition(
     isUncleanElectionEnabled: rules.isUncleanElectionEnabled,
     canLead: canLeadIn(image, { ...partition, ...assigned }, candidates),
   });
+  // One that was elected from the ELR may be enough by itself to commit, and the others then fall behind.
+  const isFull = isFullIsr(elected.isr, assigned.replicas, rules);
+  const eligibleLeaderReplicas = isFull ? [] : elected.eligibleLeaderReplicas;
   const isReplicaRemoved = partition.replicas.some((id) => !assigned.replicas.includes(id));
   const isRaised = isReplicaRemoved || target.raisesLeaderEpoch === true;
   const recoveryState = elected.recoveryState ?? target.leaderRecoveryState;
@@ -101,11 +104,7 @@ export function changePartition(
     ...changed("removingReplicas", partition.removingReplicas, assigned.removingReplicas),
     ...changed("addingReplicas", partition.addingReplicas, assigned.addingReplicas),
     ...changed("isr", partition.isr, elected.isr),
-    ...changed(
-      "eligibleLeaderReplicas",
-      partition.eligibleLeaderReplicas,
-      elected.eligibleLeaderReplicas,
-    ),
+    ...changed("eligibleLeaderReplicas", partition.eligibleLeaderReplicas, eligibleLeaderReplicas),
     ...changed("lastKnownElr", partition.lastKnownElr, elected.lastKnownElr),
     ...(elected.leader !== partition.leader || isRaised ? { leader: elected.leader } : {}),
     ...(recoveryState === undefined || recoveryState === partition.leaderRecoveryState
@@ -170,18 +169,18 @@ function directoriesOf(
 function membersAfter(
   partition: PartitionImage,
   { replicas, isr: wantedIsr }: Assigned,
-  { minInsyncReplicas, isElrEnabled }: PartitionRules,
+  rules: PartitionRules,
   { uncleanReplica, lostReplica, isAskedByLeader = false }: PartitionTarget,
 ): Members {
   const isGone = (id: number) => id === lostReplica || !replicas.includes(id);
   const isUnsafe = (id: number) => isGone(id) || id === uncleanReplica;
   // Without ELR nobody else is known to have everything: the last members stay, up or not.
   const last = partition.isr.filter((id) => !isUnsafe(id));
-  const isr = wantedIsr.length === 0 && !isElrEnabled ? last : wantedIsr;
-  const isFull = isr.length >= Math.min(minInsyncReplicas, replicas.length);
+  const isr = wantedIsr.length === 0 && !rules.isElrEnabled ? last : wantedIsr;
+  const isFull = isFullIsr(isr, replicas, rules);
   const safe = union(partition.eligibleLeaderReplicas, partition.isr);
   const eligibleLeaderReplicas =
-    isFull || !isElrEnabled ? [] : without(safe, isr).filter((id) => !isUnsafe(id));
+    isFull || !rules.isElrEnabled ? [] : without(safe, isr).filter((id) => !isUnsafe(id));
   const wasMember = [...safe, partition.leader].some((id) => id === uncleanReplica);
   const unsafe = union(
     partition.lastKnownElr,
@@ -192,6 +191,15 @@ function membersAfter(
       ? []
       : without(unsafe, [...isr, ...eligibleLeaderReplicas]).filter((id) => !isGone(id));
   return { isr, eligibleLeaderReplicas, lastKnownElr };
+}
+
+/** Whether the ISR may commit: it has as many members as are asked for, or as there are replicas (R6). */
+function isFullIsr(
+  isr: readonly number[],
+  replicas: readonly number[],
+  { minInsyncReplicas }: PartitionRules,
+): boolean {
+  return isr.length >= Math.min(minInsyncReplicas, replicas.length);
 }
 
 function changed<K extends keyof PartitionChange, T extends string | number>(

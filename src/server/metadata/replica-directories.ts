@@ -1,4 +1,5 @@
 import type { Uuid } from "../../base/ids.ts";
+import type { AssignReplicasToDirsRequest } from "../../protocol/messages/73-assign-replicas-to-dirs.ts";
 import { type ControllerResult, metadataRecord } from "./controller.ts";
 import {
   type BrokerImage,
@@ -44,4 +45,22 @@ export function assignDirectories(
     return [metadataRecord("partitionChange", change)];
   });
   return { records, answer: null };
+}
+
+/** By directory and topic, as AssignReplicasToDirs names them. */
+export function directoriesOf(
+  replicas: readonly ReplicaDirectory[],
+): AssignReplicasToDirsRequest["directories"] {
+  const directories = new Map<Uuid, Map<Uuid, { readonly partitionIndex: number }[]>>();
+  for (const { topicId, partitionIndex, directoryId } of replicas) {
+    const topics = directories.get(directoryId) ?? new Map<Uuid, { partitionIndex: number }[]>();
+    directories.set(directoryId, topics);
+    const partitions = topics.get(topicId) ?? [];
+    topics.set(topicId, partitions);
+    partitions.push({ partitionIndex });
+  }
+  return [...directories].map(([id, topics]) => ({
+    id,
+    topics: [...topics].map(([topicId, partitions]) => ({ topicId, partitions })),
+  }));
 }

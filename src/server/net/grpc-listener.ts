@@ -129,8 +129,10 @@ export class GrpcListener implements Listener {
   #onCall(call: Call, service: RpcService): void {
     const guest = this.#guests.get(call.getPeer());
     const [opening] = call.metadata.get(HELLO_KEY);
-    // Its connection may have gone since.
-    if (guest === undefined) return;
+    if (guest === undefined) {
+      refuse(call, "the connection has gone since");
+      return;
+    }
     if (!(opening instanceof Buffer)) {
       refuse(call, "this port is for the nodes of a Holdfast cluster");
       return;

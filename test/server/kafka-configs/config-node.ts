@@ -90,7 +90,10 @@ export class ConfigNode {
     }));
     const { config } = resolveConfig(settings);
     const live = new LiveConfig(config);
-    const started = await startNode(world, { topicConfigs: topicConfigsOf(config) });
+    const started = await startNode(world, {
+      topicConfigs: topicConfigsOf(config),
+      brokerText: (key) => live.settings.text(key),
+    });
     const update = (image: typeof started.manager.image): void =>
       live.update({ cluster: clusterOverrides(image), broker: brokerOverrides(image, 1) });
     update(started.manager.image);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { KafkaError } from "../../../src/protocol/errors.ts";
+import { alterConfigs } from "../../../src/server/metadata/alter-configs.ts";
 import { metadataRecord } from "../../../src/server/metadata/controller.ts";
 import {
   fenceBroker,
@@ -33,6 +34,7 @@ import {
   uuid,
   withTopics,
 } from "./cluster-image.ts";
+import { CONFIG_RULES } from "./deciding.ts";
 
 const { topicConfigs } = DEFAULTS;
 const MIN_2 = [{ name: "min.insync.replicas", value: "2" }];
@@ -96,6 +98,31 @@ describe("a broker that is fenced", () => {
       leader: NO_LEADER,
       isr: [],
       eligibleLeaderReplicas: [2, 3],
+    });
+  });
+
+  test("R6: min.insync.replicas changes, and a leaderless partition keeps who is eligible till one leads", () => {
+    const stranded = fenced(IMAGE, 1, 2, 3);
+    expect(partitionOf(stranded).eligibleLeaderReplicas).toEqual([2, 3]);
+    const operation = { name: "min.insync.replicas", operation: "SET", value: "1" } as const;
+    const lowered = decide(stranded, (image) =>
+      alterConfigs(
+        image,
+        {
+          resources: [
+            {
+              ...{ resourceType: 2, resourceName: "x" },
+              change: { kind: "incremental", operations: [operation] },
+            },
+          ],
+          validateOnly: false,
+        },
+        CONFIG_RULES,
+      ),
+    );
+    expect(partitionOf(lowered).eligibleLeaderReplicas).toEqual([2, 3]);
+    expect(partitionOf(beat(lowered, 3).image)).toMatchObject({
+      ...{ leader: 3, isr: [3], eligibleLeaderReplicas: [] },
     });
   });
 

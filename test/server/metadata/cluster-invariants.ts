@@ -22,6 +22,8 @@ export interface Change {
   /** Whether the registered incarnation runs. */
   readonly isRunning: (brokerId: number) => boolean;
   readonly isUncleanEnabled: boolean;
+  /** After the change. */
+  readonly minInsyncReplicas: number;
 }
 
 export interface Findings {
@@ -41,6 +43,7 @@ export function problemsOf(change: Change): Findings {
       if (before === undefined || before === partition) continue;
       const problem =
         shapeProblem(partition) ??
+        eligibilityProblem(change, partition) ??
         epochProblem(before, partition) ??
         assignmentProblem(change, before, partition) ??
         electionProblem(change, before, partition, elections);
@@ -60,6 +63,16 @@ function shapeProblem(partition: PartitionImage): string | null {
   if (directories.length !== replicas.length) return "not a directory for each replica";
   if (leader !== NO_LEADER && !isr.includes(leader)) return "R-6: the leader is not in the ISR";
   return null;
+}
+
+/** R6, R-16: who is not in an ISR that commits falls behind, and is not eligible. */
+function eligibilityProblem(
+  { minInsyncReplicas }: Change,
+  { leader, isr, replicas, eligibleLeaderReplicas }: PartitionImage,
+): string | null {
+  const commits =
+    leader !== NO_LEADER && isr.length >= Math.min(minInsyncReplicas, replicas.length);
+  return commits && eligibleLeaderReplicas.length > 0 ? "R-16: eligible beside a full ISR" : null;
 }
 
 function epochProblem(before: PartitionImage, partition: PartitionImage): string | null {

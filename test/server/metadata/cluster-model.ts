@@ -482,6 +482,7 @@ export class ClusterModel {
       ...{ before, image: this.image, what, replication: this.#replication },
       isRunning: (brokerId) => this.#isCurrent(brokerId),
       isUncleanEnabled: this.#isUncleanEnabled(before),
+      minInsyncReplicas: this.#minInsync(),
     });
     this.problem ??= problem;
     for (const election of elections) this.#count(election);

@@ -1,5 +1,6 @@
 import { SeededRandom } from "../../../src/base/random.ts";
 import type { Uuid } from "../../../src/base/ids.ts";
+import { brokerListDefault } from "../../../src/server/config-admin.ts";
 import { BrokerSessions } from "../../../src/server/metadata/broker-sessions.ts";
 import {
   type ControllerCommand,
@@ -15,7 +16,7 @@ import { DEFAULTS } from "./cluster-image.ts";
 export const CONFIG_RULES = {
   topicConfigs: DEFAULTS.topicConfigs,
   brokerText: () => null,
-  brokerListDefault: () => null,
+  brokerListDefault,
 };
 
 type Executing = Pick<MetadataManager, "execute">;

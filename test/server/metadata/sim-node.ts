@@ -59,6 +59,7 @@ export async function startNode(
     readonly logDirs?: readonly Uuid[];
     readonly bend?: (disk: Disk) => Disk;
     readonly topicConfigs?: TopicConfigs;
+    readonly brokerText?: (key: string) => string | null;
   } = {},
 ) {
   const topicConfigs = over.topicConfigs ?? DEFAULTS.topicConfigs;
@@ -77,8 +78,17 @@ export async function startNode(
       {
         nodeId: 1,
         defaults: { ...DEFAULTS, topicConfigs },
-        configRules: { ...CONFIG_RULES, topicConfigs },
+        configRules: {
+          ...CONFIG_RULES,
+          topicConfigs,
+          brokerText: over.brokerText ?? CONFIG_RULES.brokerText,
+        },
         sessionTimeoutMs: 9000,
+        balance: () => ({
+          isBalanced: true,
+          balanceIntervalMs: 300_000,
+          electionIntervalMs: 300_000,
+        }),
         internalTopics: {
           offsetsPartitions: 3,
           offsetsReplicationFactor: 1,

@@ -1,0 +1,122 @@
+import type { Listener } from "../../base/net.ts";
+import type { Ports } from "../../base/ports.ts";
+import type { Rpc, RpcAddress, RpcTls } from "../../base/rpc.ts";
+import type { TimerQueue } from "../../base/timer-queue.ts";
+import type { Hello } from "../../protocol/peers/hello.ts";
+import { PeerTransport, RAFT_SERVICE } from "../../raft/peer-transport.ts";
+import type { LeaderAndEpoch } from "../../raft/raft-client.ts";
+import type { ControllerAnswer, ControllerRequest } from "../metadata/controller-apis.ts";
+import { ControlClient } from "./control-client.ts";
+import { CONTROL_SERVICE } from "./control-codec.ts";
+import { ControlServer, type LostSession } from "./control-server.ts";
+
+export interface NodePeersDependencies extends Pick<
+  Ports,
+  "clock" | "random" | "logger" | "openRpc"
+> {
+  readonly timers: TimerQueue;
+}
+
+export interface NodePeersOptions {
+  readonly nodeId: number;
+  /** Where this node listens for others, and where they are told that it does; port 0: any. */
+  readonly listen: RpcAddress;
+  readonly advertised: RpcAddress;
+  /** Of the voters, this node included, as the settings name them. */
+  readonly voters: readonly (RpcAddress & { readonly nodeId: number })[];
+  readonly bootstrap: readonly RpcAddress[];
+  readonly tls: RpcTls | null;
+}
+
+/** What the streams need to know of this node, as it is at each look. */
+export interface NodeState {
+  readonly clusterId: string;
+  readonly directoryId: Hello["directoryId"];
+  readonly brokerEpoch: number | null;
+  readonly leader: LeaderAndEpoch;
+  /** Of a voter that the settings do not name. */
+  readonly voterAddress: (nodeId: number) => RpcAddress | null;
+}
+
+/** The active controller's side, on each controller. */
+export interface ControllerService {
+  serve(request: ControllerRequest): Promise<ControllerAnswer>;
+  brokerGone(session: LostSession): void;
+}
+
+/**
+ * The streams between this node and the others of its cluster, on one port: the quorum's messages, and those
+ * of brokers to the active controller (decision 0010).
+ */
+export class NodePeers {
+  readonly transport: PeerTransport;
+  readonly channel: ControlClient;
+  readonly #rpc: Rpc;
+  readonly #options: NodePeersOptions;
+  readonly #server: ControlServer;
+  #port: number;
+  #listener: Listener | null = null;
+
+  private constructor(
+    dependencies: NodePeersDependencies,
+    options: NodePeersOptions,
+    rpc: Rpc,
+    parts: { readonly state: () => NodeState; readonly service: ControllerService },
+  ) {
+    const { state, service } = parts;
+    this.#rpc = rpc;
+    this.#options = options;
+    this.#port = options.advertised.port;
+    const link = { ...dependencies, rpc };
+    const hello = (): Hello => {
+      const { clusterId, directoryId, brokerEpoch } = state();
+      const { host } = options.advertised;
+      const address = { host, port: this.#port };
+      return { clusterId, directoryId, brokerEpoch, address, nodeId: options.nodeId };
+    };
+    const others = options.voters.filter(({ nodeId }) => nodeId !== options.nodeId);
+    const addresses = new Map(others.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
+    this.transport = new PeerTransport(link, { hello, addresses, bootstrap: options.bootstrap });
+    const leader = (): LeaderAndEpoch => state().leader;
+    this.channel = new ControlClient(link, {
+      ...{ hello, leader },
+      // This node leads, and does not know it yet: nobody asks itself.
+      addressOf: (nodeId) =>
+        nodeId === options.nodeId ? null : (addresses.get(nodeId) ?? state().voterAddress(nodeId)),
+    });
+    this.#server = new ControlServer(link, {
+      ...{ hello, leader },
+      serve: (request) => service.serve(request),
+      onSessionLost: (session) => service.brokerGone(session),
+    });
+  }
+
+  /** Connects, and listens when `listen` is called. */
+  static async open(
+    dependencies: NodePeersDependencies,
+    options: NodePeersOptions,
+    parts: { readonly state: () => NodeState; readonly service: ControllerService },
+  ): Promise<NodePeers> {
+    const rpc = await dependencies.openRpc({ tls: options.tls });
+    return new NodePeers(dependencies, options, rpc, parts);
+  }
+
+  /** Rejects with an Error whose `code` is EADDRINUSE, EACCES, …. */
+  async listen(): Promise<void> {
+    const services = new Map([
+      [RAFT_SERVICE, this.transport.service],
+      [CONTROL_SERVICE, this.#server.service],
+    ]);
+    this.#listener = await this.#rpc.listen(this.#options.listen, services);
+    if (this.#port === 0) this.#port = this.#listener.port;
+  }
+
+  /** Streams end; nobody is served any more. Idempotent. */
+  async close(): Promise<void> {
+    this.channel.close();
+    this.#server.close();
+    await this.transport.close();
+    await this.#listener?.close();
+    this.#listener = null;
+  }
+}
