@@ -6,6 +6,7 @@ import {
   isBatchCrcValid,
 } from "../../src/protocol/records/batch.ts";
 import { isSameReplica, type ReplicaKey, replicaText } from "../../src/raft/core/voters.ts";
+import { FORMATION_FILE } from "../../src/raft/formation-state.ts";
 import { parseQuorumState } from "../../src/raft/quorum-state.ts";
 import type { CommittedBatch, LeaderAndEpoch } from "../../src/raft/raft-client.ts";
 import { snapshotIdOf } from "../../src/raft/snapshot-file.ts";
@@ -108,6 +109,7 @@ export class QuorumChecks {
 
   /** Nothing is said in an epoch, no vote is given and no fetch sent that a power cut could take back. */
   onSaid(machine: Machine, to: number, message: RaftMessage): void {
+    if (message.kind === "promised") this.#checkPromise(machine);
     if (!("epoch" in message)) return;
     const { key } = machine;
     const { platter } = machine.disk;
@@ -146,6 +148,13 @@ export class QuorumChecks {
     this.#votes.set(vote, first);
     const isKept = durableEpoch > epoch || state?.voted?.nodeId === candidateId;
     this.#that(isKept, "K6", `${vote} is not on the disk`);
+  }
+
+  /** R14: a promise that a power cut could take back is none. */
+  #checkPromise({ key, disk }: Machine): void {
+    const bytes = disk.platter.files().get(`/data/${FORMATION_FILE}`) ?? Buffer.alloc(0);
+    const isKept = /"promised"|"formed"/.test(bytes.toString("utf8"));
+    this.#that(isKept, "R14", `${key.nodeId}'s promise is not on the disk`);
   }
 
   /** K9: a majority of voters has it on the platter. A voter that was wiped since had kept its promise. */

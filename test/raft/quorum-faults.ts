@@ -15,8 +15,12 @@ export interface FaultReport {
 const FAULTS_MS = 20_000;
 
 /** One seed: faults on disks, processes and network, then none; in the end all agree, with all that was answered. */
-export async function runFaults(seed: number): Promise<FaultReport> {
+export async function runFaults(
+  seed: number,
+  bend: QuorumWorld["bend"] = (disk) => disk,
+): Promise<FaultReport> {
   const world = new QuorumWorld({ seed, voterCount: 3, observerCount: 1 });
+  world.bend = bend;
   try {
     return await run(world, seed);
   } catch (error) {
@@ -134,7 +138,22 @@ const FAULTS: readonly Fault[] = [
   async (world) => {
     if (world.leader !== null) await world.close(world.leader);
   },
+  catchUpInTheDark,
 ];
+
+/** A node has been away for long, and loses power while it is given what it has missed, or just after. */
+async function catchUpInTheDark(world: QuorumWorld, chance: Random): Promise<void> {
+  const machine = anyOf(world, chance);
+  world.kill(machine);
+  for (let count = 0; count < 100; count += 1) {
+    world.offer();
+    await world.runFor(15);
+  }
+  world.start(machine);
+  await world.runFor(randomBelow(chance, 500));
+  world.cutPower(machine);
+  world.start(machine);
+}
 
 function startAll(world: QuorumWorld): void {
   for (const machine of world.machines) world.start(machine);

@@ -1,5 +1,5 @@
 import { must } from "../../src/base/assert.ts";
-import type { DiskError } from "../../src/base/disk.ts";
+import type { Disk, DiskError } from "../../src/base/disk.ts";
 import { SILENT_LOGGER } from "../../src/base/logger.ts";
 import { type Random, randomBelow, randomUuid, SeededRandom } from "../../src/base/random.ts";
 import { TimerQueue } from "../../src/base/timer-queue.ts";
@@ -129,6 +129,8 @@ export class QuorumWorld {
   readonly machines: readonly Machine[];
   readonly voters: readonly ReplicaKey[];
   readonly checks: QuorumChecks;
+  /** Whoever plants a bug gives the processes another disk. */
+  bend: (disk: Disk) => Disk = (disk) => disk;
   /** A snapshot is due after so many bytes. */
   snapshotBytes = 20 * 1024 * 1024;
   lossPerMille = 0;
@@ -184,7 +186,7 @@ export class QuorumWorld {
     const disk = machine.disk.process();
     const process: Process = {
       disk,
-      faults: new FaultyDisk({ disk, clock }),
+      faults: new FaultyDisk({ disk: this.bend(disk), clock }),
       clock,
       transport: new SimTransport(this, machine),
       application: new Application(machine, this.checks),
