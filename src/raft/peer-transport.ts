@@ -59,6 +59,7 @@ export class PeerTransport implements RaftTransport {
     if (this.#isClosed || nodeId === this.#options.hello().nodeId) return;
     if (before !== undefined && addressText(before.address) === addressText(address)) return;
     before?.close();
+    this.#dropBootstrap((id) => id === nodeId);
     const link = this.#link(address, nodeId, () => nodeId);
     this.#links.set(nodeId, link);
     link.start();
@@ -102,6 +103,21 @@ export class PeerTransport implements RaftTransport {
     link.start();
   }
 
+  /** One stream a node is enough: a second one would take the first one's place at the other side. */
+  #onBootstrapFound(link: PeerLink, nodeId: number): void {
+    const isKnown = this.#links.has(nodeId);
+    this.#dropBootstrap((id, other) => (other === link ? isKnown : id === nodeId));
+    if (!isKnown) this.#bootstrapLinks.set(link, nodeId);
+  }
+
+  #dropBootstrap(isSuperfluous: (id: number | null, link: PeerLink) => boolean): void {
+    for (const [link, id] of [...this.#bootstrapLinks]) {
+      if (!isSuperfluous(id, link)) continue;
+      link.close();
+      this.#bootstrapLinks.delete(link);
+    }
+  }
+
   #link(address: RpcAddress, nodeId: number | null, idOf: () => number | null): PeerLink {
     const { hello } = this.#options;
     const link = new PeerLink(
@@ -109,7 +125,7 @@ export class PeerTransport implements RaftTransport {
       { service: RAFT_SERVICE, address, nodeId, hello },
       {
         onOpen: (peer) => {
-          if (nodeId === null) this.#bootstrapLinks.set(link, peer.nodeId);
+          if (nodeId === null) this.#onBootstrapFound(link, peer.nodeId);
         },
         onMessage: (peer, bytes) => this.#onMessage(peer, bytes, (message) => link.reject(message)),
         onEnd: ({ kind }) => {

@@ -129,6 +129,35 @@ describe("PeerTransport", () => {
     expect(one.unreachable[0]).toBe(2);
   });
 
+  test("a node that is found in two ways gets one stream, and keeps it", async () => {
+    const two = await start(2, { addresses: new Map() });
+    const one = await start(1, {
+      addresses: new Map(),
+      bootstrap: [addressOf(2), { host: "node-2", port: PORT }],
+    });
+    await nodes.runFor(5_000);
+    one.transport.setAddress(2, addressOf(2));
+    await nodes.runFor(5_000);
+    const before = nodes.net.openedCount;
+    await nodes.runFor(60_000);
+    expect(nodes.net.openedCount).toBe(before);
+    one.transport.send(2, fetch(1));
+    two.transport.send(1, fetch(2));
+    await nodes.runFor(100);
+    expect([one.got.length, two.got.length]).toEqual([1, 1]);
+  });
+
+  test("two processes that fight for one id do so at most twice a second each", async () => {
+    await start(1);
+    await start(8, { nodeId: 9, directoryByte: 8, addresses: new Map([[1, addressOf(1)]]) });
+    await start(9, { addresses: new Map([[1, addressOf(1)]]) });
+    await nodes.runFor(10_000);
+    const before = nodes.net.openedCount;
+    await nodes.runFor(60_000);
+    // Node 1 itself looks for nodes 2 and 3, too.
+    expect(nodes.net.openedCount - before).toBeLessThan(4 * 2 * 60);
+  });
+
   test("an address that is its own is left alone, without a word", async () => {
     const all = { addresses: new Map(), bootstrap: [addressOf(1), addressOf(2)] };
     const [one, two] = [await start(1, all), await start(2, all)];

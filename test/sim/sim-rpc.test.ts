@@ -84,6 +84,26 @@ describe("the faults of SimRpcNet", () => {
     expect(far.ends).toEqual([]);
   });
 
+  test("a process that is dead opens and sends nothing more", async () => {
+    const near = await connect();
+    a.kill();
+    near.stream!.send(Buffer.from("from beyond"));
+    const ghost = open();
+    ghost.stream!.send(Buffer.from("from beyond"));
+    await nodes.runFor(1_000);
+    expect([far.messages, far.opens, ghost.ends, ghost.opens]).toEqual([[], 0, [], 0]);
+  });
+
+  test("an opening that was given up never arrives, however late the way is mended", async () => {
+    nodes.net.links.cut("a", "b");
+    const near = open();
+    await nodes.runFor(3_100);
+    expect(near.ends).toEqual(["timedOut"]);
+    nodes.net.links.mendAll();
+    await nodes.runFor(1_000);
+    expect(far.stream).toBeNull();
+  });
+
   test("a dead process is told nothing, and its own streams break for others", async () => {
     const near = await connect();
     a.kill();

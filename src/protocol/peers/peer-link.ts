@@ -40,7 +40,7 @@ const MAX_BACKOFF_MS = 1_000;
 
 /**
  * The way to one node: a stream that is opened again whenever it is over. The first attempt after a stream
- * that was open is made at once, as a refusal then tells that the process is gone (R16).
+ * that was open for a while is made at once, as a refusal then tells that the process is gone (R16).
  */
 export class PeerLink {
   readonly #dependencies: PeerLinkDependencies;
@@ -48,6 +48,7 @@ export class PeerLink {
   readonly #listener: PeerLinkListener;
   #stream: RpcStream | null = null;
   #peer: Hello | null = null;
+  #openedAtMs = -Infinity;
   #backoffMs = 0;
   #retry: Timer | null = null;
   /** What was last complained of; said once. */
@@ -130,12 +131,16 @@ export class PeerLink {
       return;
     }
     this.#peer = peer;
-    this.#backoffMs = 0;
+    this.#openedAtMs = this.#dependencies.clock.nowMs();
     this.#complaint = "";
     this.#listener.onOpen?.(peer);
   }
 
   #onEnd(end: RpcEnd): void {
+    const { clock } = this.#dependencies;
+    // One that was over again at once may have been closed by somebody who will do so the next time, too.
+    const hasLasted = this.#peer !== null && clock.nowMs() - this.#openedAtMs >= MAX_BACKOFF_MS;
+    if (hasLasted) this.#backoffMs = 0;
     this.#stream = null;
     this.#peer = null;
     if (end.kind === "rejected" && end.message === REACHED_ITSELF) {
