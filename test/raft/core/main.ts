@@ -1,4 +1,4 @@
-import { RaftNode } from "../../../src/raft/core/node.ts";
+import { newNode } from "./model-cluster.ts";
 import { runModel } from "./model-run.ts";
 import { plant, PLANTED_BUGS, type PlantedBug } from "./planted-bugs.ts";
 
@@ -23,7 +23,7 @@ function runSeeds(firstSeed: number, lastSeed: number): number {
   for (let seed = firstSeed; seed <= lastSeed; seed += 1) {
     for (const voterCount of VOTER_COUNTS) {
       try {
-        const report = runModel((options) => new RaftNode(options), optionsOf(seed, voterCount));
+        const report = runModel(newNode, optionsOf(seed, voterCount));
         fewestCommands = Math.min(fewestCommands, report.committedCount);
         fewestFaults = Math.min(fewestFaults, report.faultCount);
         for (const [name, count] of Object.entries<number>({ ...report })) {
@@ -52,7 +52,7 @@ async function find(bug: PlantedBug, seedCount: number): Promise<string | null> 
   const planted = await plant(bug);
   try {
     for (let seed = 1; seed <= seedCount; seed += 1) {
-      for (const voterCount of [3, 5]) {
+      for (const voterCount of VOTER_COUNTS) {
         try {
           runModel(planted.newNode, optionsOf(seed, voterCount));
         } catch (error) {

@@ -43,6 +43,8 @@ export class Watch {
   /** When each voter's fetch came last, since the node leads. */
   readonly fetchedAtMs = new Map<string, number>();
   ledSinceMs = 0;
+  /** How often the leader has said in vain that the logs part. */
+  diverging = { atOffset: 0, count: 0 };
   /** Since when nothing of what the log's end is ahead by was synced. */
   unflushedSinceMs: number | null = null;
 
@@ -62,6 +64,8 @@ const ANSWERS: ReadonlySet<Message["kind"]> = new Set([
   "snapshotChunk",
   "snapshotGone",
 ]);
+/** Late and doubled answers may come while there is something else to do. */
+const MAX_DIVERGING = 10;
 const CHECK_QUORUM_MS = 1.5 * TIMING.fetchTimeoutMs;
 
 /** K1 to K15, looked at after every step of every node. Throws Violation. */
@@ -110,8 +114,18 @@ export class Checks {
     if (isFetch && node.role === "leader") watch.fetchedAtMs.set(replicaText(from), nowMs);
     const isAnswer = ANSWERS.has(message.kind);
     if (isAnswer && from.nodeId === node.leaderId) watch.heardAtMs = nowMs;
+    if (isAnswer && from.nodeId === node.leaderId) this.#checkDiverging(replica, node, message);
     const isPreVote = message.kind === "voteAnswer" && message.isPreVote && message.isGranted;
     if (isPreVote && replica.disk.votersNow.voters.has(from)) watch.preVotes.add(replicaText(from));
+  }
+
+  #checkDiverging({ key, watch }: CheckedReplica, node: RaftNode, message: Message): void {
+    const isDiverging = message.kind === "fetchAnswer" && message.outcome.kind === "diverging";
+    if (!isDiverging || message.fetchOffset !== node.endOffset) return;
+    const { atOffset, count } = watch.diverging;
+    const next = { atOffset: node.endOffset, count: atOffset === node.endOffset ? count + 1 : 1 };
+    watch.diverging = next;
+    this.#that(next.count < MAX_DIVERGING, "K3", `${key.nodeId} keeps what its leader has not`);
   }
 
   onStart({ key, disk }: CheckedReplica, node: RaftNode): void {
@@ -259,7 +273,8 @@ export class Checks {
         break;
       }
       case "resetLog": {
-        this.#that(node.role !== "leader", "K12", `leader ${key.nodeId} loaded a snapshot`);
+        const isFollower = node.role === "follower";
+        this.#that(isFollower, "K12", `${node.role} ${key.nodeId} loaded a snapshot`);
         const isAbove = effect.id.endOffset > replica.watch.highWatermark;
         this.#that(isAbove, "K10", `${key.nodeId} went back to ${effect.id.endOffset}`);
         break;

@@ -1,7 +1,7 @@
 import { type Random, randomBelow, randomUuid, SeededRandom } from "../../../src/base/random.ts";
-import { LOG_BEGINNING, LogView } from "../../../src/raft/core/log-view.ts";
+import { LOG_BEGINNING, LogView, type RecoveredLog } from "../../../src/raft/core/log-view.ts";
 import type { Message } from "../../../src/raft/core/messages.ts";
-import type { RaftNode } from "../../../src/raft/core/node.ts";
+import { RaftNode } from "../../../src/raft/core/node.ts";
 import { DEFAULT_TIMING, type RaftNodeOptions } from "../../../src/raft/core/state.ts";
 import {
   type ReplicaKey,
@@ -17,7 +17,12 @@ import { ModelProcess } from "./model-process.ts";
 import { commandBytes, votersIn } from "./model-state.ts";
 
 /** How nodes are made: a test that plants a bug brings its own. */
-export type NodeFactory = (options: RaftNodeOptions) => RaftNode;
+export type NodeFactory = (
+  options: Omit<RaftNodeOptions, "log"> & { readonly log: RecoveredLog },
+) => RaftNode;
+
+export const newNode: NodeFactory = (options) =>
+  new RaftNode({ ...options, log: new LogView(options.log) });
 
 const MAX_UNANSWERED = 100;
 
@@ -103,14 +108,14 @@ export class ModelCluster {
       self: key,
       timing: DEFAULT_TIMING,
       random: this.random.fork(`node-${key.nodeId}-${replica.startCount}`),
-      log: new LogView({
+      log: {
         start: log.start,
         newestSnapshot: newestSnapshot?.id ?? LOG_BEGINNING,
         endOffset: endOffsetOf(log),
         flushedEndOffset: disk.syncedEndOffset,
         epochs: epochsOf(log),
         voterHistory,
-      }),
+      },
       votersIn,
       quorumState: disk.quorumState,
     });

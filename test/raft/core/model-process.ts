@@ -22,7 +22,7 @@ const ANSWER_BATCHES = 8;
 /** A few parts for a snapshot. */
 const CHUNK_BYTES = 100;
 /** Now and then a look at what was fetched takes so long. */
-const LONG_LOAD_MS = 5_000;
+const LONG_LOAD_MS = 12_000;
 
 export interface ProcessPorts {
   readonly queue: EventQueue;
@@ -299,7 +299,7 @@ export class ModelProcess {
       });
       return;
     }
-    const lookMs = randomBelow(chance, 4) === 0 ? randomBelow(chance, LONG_LOAD_MS) : 0;
+    const lookMs = randomBelow(chance, 2) === 0 ? randomBelow(chance, LONG_LOAD_MS) : 0;
     const isSound = randomBelow(chance, 10) > 0;
     this.#after(this.#syncMs() + lookMs, () => {
       if (this.#part !== part) return;

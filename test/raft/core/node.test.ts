@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { RaftNode } from "../../../src/raft/core/node.ts";
+import { newNode } from "./model-cluster.ts";
 import { runModel, type RunReport } from "./model-run.ts";
 
 function run(seed: number, voterCount: number): RunReport {
   const options = { seed, voterCount, observerCount: 2, faultsMs: 60_000 };
-  return runModel((nodeOptions) => new RaftNode(nodeOptions), options);
+  return runModel(newNode, options);
 }
 
 /** Longer: `npm run test:raft -- --seeds 1-2000`; with bugs planted: `-- --planted 200`. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assert } from "../../../src/base/assert.ts";
+import type { LogView } from "../../../src/raft/core/log-view.ts";
 import type { RaftNode } from "../../../src/raft/core/node.ts";
 import type { NodeFactory } from "./model-cluster.ts";
 
@@ -75,8 +76,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "follower promises what it has not synced",
     file: "follower.ts",
-    from: "if (role.fetch !== null || !state.log.isFlushed) return;",
-    to: "if (role.fetch !== null) return;",
+    from: "if (role.fetch !== null || role.snapshot !== null || !state.log.isFlushed) return;",
+    to: "if (role.fetch !== null || role.snapshot !== null) return;",
   },
   {
     name: "observer counted",
@@ -212,20 +213,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     to: "if (false) {",
   },
   {
-    name: "leader loads a snapshot",
+    name: "a snapshot is loaded by whoever leads, or looks for a leader, by then",
     file: "node.ts",
     from: 'if (state.role.kind === "follower") onSnapshotFetched(state, state.role, event);',
     to:
       'if (state.role.kind === "follower") onSnapshotFetched(state, state.role, event);\n' +
-      'else if (state.role.kind === "leader" && event.kind === "snapshotLoaded") {\n' +
+      'else if (event.kind === "snapshotLoaded") {\n' +
       "  state.log.resetTo(event.id, new Voters(event.voters));\n" +
       '  state.do({ kind: "resetLog", id: event.id });\n}',
-  },
-  {
-    name: "a loaded snapshot counts before it is durable",
-    file: "log-view.ts",
-    from: "this.#flushedEndOffset = this.#start.endOffset;",
-    to: "this.#flushedEndOffset = id.endOffset;",
   },
 ];
 
@@ -266,10 +261,12 @@ export async function plant(
       text.replace(place, `  forgetVote(): void { this.#voted = null; }\n${place}`),
     );
   }
-  const url = pathToFileURL(join(core, "node.ts")).href;
-  const module = (await import(url)) as { readonly RaftNode: typeof RaftNode };
+  const importFrom = (file: string): Promise<unknown> =>
+    import(pathToFileURL(join(core, file)).href);
+  const node = (await importFrom("node.ts")) as { readonly RaftNode: typeof RaftNode };
+  const log = (await importFrom("log-view.ts")) as { readonly LogView: typeof LogView };
   return {
-    newNode: (options) => new module.RaftNode(options),
+    newNode: (options) => new node.RaftNode({ ...options, log: new log.LogView(options.log) }),
     remove: () => rmSync(root, { recursive: true }),
   };
 }
