@@ -1,12 +1,6 @@
 import type { Uuid } from "../../base/ids.ts";
 import type { AssignReplicasToDirsRequest } from "../../protocol/messages/73-assign-replicas-to-dirs.ts";
-import { type ControllerResult, metadataRecord } from "./controller.ts";
-import {
-  type BrokerImage,
-  type MetadataImage,
-  type PartitionImage,
-  UNASSIGNED_DIRECTORY,
-} from "./image.ts";
+import { type BrokerImage, type PartitionImage, UNASSIGNED_DIRECTORY } from "./image.ts";
 
 /** The directory of the broker's replica. */
 export function replicaDirectory(partition: PartitionImage, brokerId: number): Uuid {
@@ -25,26 +19,6 @@ export interface ReplicaDirectory {
   readonly topicId: Uuid;
   readonly partitionIndex: number;
   readonly directoryId: Uuid;
-}
-
-/** Records the directories of replicas that had none, so that a wiped one is noticed later (R5). */
-export function assignDirectories(
-  image: MetadataImage,
-  {
-    brokerId,
-    replicas,
-  }: { readonly brokerId: number; readonly replicas: readonly ReplicaDirectory[] },
-): ControllerResult<null> {
-  const records = replicas.flatMap(({ topicId, partitionIndex, directoryId }) => {
-    const partition = image.topicsById.get(topicId)?.partitions[partitionIndex];
-    if (partition === undefined) return [];
-    const directories = partition.directories.map((known, index) =>
-      partition.replicas[index] === brokerId ? directoryId : known,
-    );
-    const change = { topicId, partitionId: partitionIndex, directories };
-    return [metadataRecord("partitionChange", change)];
-  });
-  return { records, answer: null };
 }
 
 /** By directory and topic, as AssignReplicasToDirs names them. */
