@@ -83,7 +83,8 @@ export class GrpcListener implements Listener {
       "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
     });
     for (const [name, service] of options.services) {
-      const handler = (call: Call): void => this.#onCall(call, service);
+      // Not inside gRPC's own call, which would take a bug of ours for an answer to the peer.
+      const handler = (call: Call): void => queueMicrotask(() => this.#onCall(call, service));
       this.#server.register<Buffer, Buffer>(`/${name}`, handler, asItIs, asItIs, "bidi");
     }
     this.#injector = this.#server.createConnectionInjector(options.credentials);
