@@ -7,7 +7,7 @@ import { isSameReplica, type ReplicaKey } from "./core/voters.ts";
 import { Formation, type FormationEffect, type FormationEvent } from "./formation.ts";
 import { readFormationState, writeFormationState } from "./formation-state.ts";
 import { METADATA_PARTITION } from "./metadata-log.ts";
-import { QuorumStateError, readQuorumState, writeQuorumState } from "./quorum-state.ts";
+import { QuorumStateError, readQuorumState, START_ANEW, writeQuorumState } from "./quorum-state.ts";
 import { snapshotIdOf } from "./snapshot-file.ts";
 import type { RaftMessage, RaftTransport } from "./transport.ts";
 
@@ -73,9 +73,8 @@ async function checkVote(
   if (!voters.some((voter) => isSameReplica(voter, self))) return;
   if ((await readQuorumState(disk, directory)) !== null) return;
   throw new QuorumStateError(
-    `${directory}/quorum-state is missing, and this node must not vote without it (K18): restore the ` +
-      "directory, or give this node an empty log directory; as a controller it has to be removed from " +
-      "the quorum and added again (kafka-metadata-quorum)",
+    `${directory}/quorum-state is missing, and this node must not vote without it (K18): ` +
+      `restore the directory, or ${START_ANEW}`,
   );
 }
 

@@ -13,7 +13,8 @@ export class QuorumStateError extends Error {
 
 export const QUORUM_STATE_FILE = "quorum-state";
 
-const START_ANEW =
+/** What an operator can do about a vote, or a promise, that is lost. */
+export const START_ANEW =
   "give this node an empty log directory; as a controller it has to be removed from the quorum and " +
   "added again (kafka-metadata-quorum)";
 
