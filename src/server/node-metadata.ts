@@ -5,12 +5,11 @@ import type { TimerQueue } from "../base/timer-queue.ts";
 import type { RaftTiming } from "../raft/core/state.ts";
 import { RaftDriver } from "../raft/driver.ts";
 import type { RaftPeers } from "../raft/driver-options.ts";
-import { formQuorum } from "../raft/form-quorum.ts";
 import type { SnapshotSettings } from "../raft/snapshot-keeper.ts";
 import type { LogManager } from "../storage/log-manager.ts";
 import { BrokerLifecycle, type BrokerLifecycleOptions } from "./metadata/broker-lifecycle.ts";
 import { MetadataManager, type MetadataManagerOptions } from "./metadata/metadata-manager.ts";
-import { NodePeers, type NodePeersOptions } from "./peers/node-peers.ts";
+import type { NodePeers, NodePeersOptions } from "./peers/node-peers.ts";
 
 /** A node that is not the whole cluster. */
 export interface QuorumOptions extends NodePeersOptions {
@@ -98,7 +97,9 @@ async function openPeers(
 ): Promise<NodePeers> {
   const { clock, random, logger, openRpc } = ports;
   const { clusterId } = logs;
-  const directoryId = metadataDirectory(logs).directoryId;
+  const { directoryId } = metadataDirectory(logs);
+  // A lone node does without all that is for others, and starts the sooner.
+  const { NodePeers } = await import("./peers/node-peers.ts");
   const peers = await NodePeers.open(
     { ...{ clock, logger, openRpc, timers }, random: random.fork("peers") },
     options,
@@ -137,6 +138,7 @@ async function openRaft(
   if (quorum === null || peers === null) return RaftDriver.open(raftPorts, raftOptions);
   const { transport } = peers;
   const { clusterId } = logs;
+  const { formQuorum } = await import("../raft/form-quorum.ts");
   const keys = await formQuorum(
     { disk, clock, logger, transport },
     {
