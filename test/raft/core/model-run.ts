@@ -28,6 +28,7 @@ const CONVERGENCE_MS = 20_000;
 
 /** Clients go on after the faults until they have got so many committed. */
 const FEWEST_COMMANDS = 200;
+const FEWEST_FAULTS = 3;
 
 /** One seed: faults, then none; the rules hold all the way and the cluster agrees in the end. */
 export function runModel(newNode: NodeFactory, options: RunOptions): RunReport {
@@ -89,6 +90,7 @@ function run(cluster: ModelCluster, { seed, voterCount, faultsMs }: RunOptions):
   if (committed.endOffset <= committedBefore) {
     throw new Violation("progress", "nothing was committed after the faults");
   }
+  if (faultCount < FEWEST_FAULTS) throw new Violation("faults", `only ${faultCount}`);
   return {
     traceHash: cluster.traceHash,
     committedCount: committed.commandCount,
