@@ -57,6 +57,7 @@ export class QuorumChecks {
       `${nodeId} was given ${batch.baseOffset} after ${machine.deliveredOffset}`,
     );
     machine.deliveredOffset = batch.lastOffset + 1;
+    machine.deliveredEpoch = batch.leaderEpoch;
     const text = `${batch.leaderEpoch}: ${batch.records.map(String).join()}`;
     const known = this.committed.get(batch.baseOffset);
     if (known === undefined) {
@@ -86,7 +87,15 @@ export class QuorumChecks {
     this.#that(expected.join() === values.join(), "K11", `${nodeId}'s snapshot to ${endOffset}`);
   }
 
-  onLeaderTold({ key }: Machine, { leaderId, leaderEpoch }: LeaderAndEpoch): void {
+  /** K5: who leads has been given all that was committed before, up to the first record of its epoch. */
+  onLeaderTold(machine: Machine, leader: LeaderAndEpoch): void {
+    const { key, deliveredEpoch } = machine;
+    const isReady = leader.leaderId !== key.nodeId || deliveredEpoch === leader.leaderEpoch;
+    this.#that(isReady, "K5", `${key.nodeId} leads ${leader.leaderEpoch}, given ${deliveredEpoch}`);
+    this.#onLeader(machine, leader);
+  }
+
+  #onLeader({ key }: Machine, { leaderId, leaderEpoch }: LeaderAndEpoch): void {
     if (leaderId === null) return;
     const known = this.#leaders.get(leaderEpoch) ?? leaderId;
     this.#that(
@@ -124,7 +133,7 @@ export class QuorumChecks {
     const saidEpoch = this.#saidEpochs.get(replicaText(key)) ?? 0;
     this.#saidEpochs.set(replicaText(key), Math.max(epoch, saidEpoch));
     if (message.kind === "beginQuorumEpoch")
-      this.onLeaderTold(machine, { leaderId: key.nodeId, leaderEpoch: epoch });
+      this.#onLeader(machine, { leaderId: key.nodeId, leaderEpoch: epoch });
     if (message.kind === "fetchSnapshot" && message.position === 0) this.fetchedSnapshotCount += 1;
     if (message.kind === "fetch") {
       // The end of a snapshot is as good as a record.

@@ -91,6 +91,8 @@ export interface Machine {
   startCount: number;
   /** Offset after the last batch that this incarnation was given. */
   deliveredOffset: number;
+  /** Of that batch. */
+  deliveredEpoch: number;
 }
 
 /** Best effort in virtual time: each message takes its own way. */
@@ -162,6 +164,7 @@ export class QuorumWorld {
       process: null,
       startCount: 0,
       deliveredOffset: 0,
+      deliveredEpoch: 0,
     }));
     this.checks = new QuorumChecks(this.voters, this.machines);
   }
