@@ -67,6 +67,7 @@ export async function openNodeMetadata(
       ...{ raft, clock, timers, logger },
       random: random.fork("metadata"),
       channel: peers?.channel ?? null,
+      onLeaderChange: () => peers?.follow(raft.quorum.voters),
     },
     options.metadata,
   );

@@ -39,6 +39,8 @@ export interface MetadataManagerDependencies {
   readonly logger: Logger;
   /** To the other controllers; null: this node is the whole quorum. */
   readonly channel: ControllerChannel | null;
+  /** Told of each change of leaders, this node's own leadership included. */
+  readonly onLeaderChange?: () => void;
 }
 
 export interface MetadataManagerOptions {
@@ -83,6 +85,7 @@ export class MetadataManager {
   readonly #raft: RaftClient;
   readonly #timers: TimerQueue;
   readonly #logger: Logger;
+  readonly #notifyLeaderChange: () => void;
   readonly #options: MetadataManagerOptions;
   readonly #duties: ControllerDuties;
 
@@ -90,6 +93,7 @@ export class MetadataManager {
     this.#raft = dependencies.raft;
     this.#timers = dependencies.timers;
     this.#logger = dependencies.logger;
+    this.#notifyLeaderChange = dependencies.onLeaderChange ?? (() => undefined);
     this.#options = options;
     const controller = new ActiveController(dependencies.raft);
     this.#controller = controller;
@@ -293,6 +297,7 @@ export class MetadataManager {
       this.#duties.end();
       this.#controller.deactivate();
     }
+    this.#notifyLeaderChange();
   }
 
   async #takeSnapshot(): Promise<void> {

@@ -4,6 +4,7 @@ import type { Rpc, RpcAddress, RpcTls } from "../../base/rpc.ts";
 import type { TimerQueue } from "../../base/timer-queue.ts";
 import type { Hello } from "../../protocol/peers/hello.ts";
 import { PeerTransport, RAFT_SERVICE } from "../../raft/peer-transport.ts";
+import type { Voter } from "../../raft/core/voters.ts";
 import type { LeaderAndEpoch } from "../../raft/raft-client.ts";
 import type { ControllerAnswer, ControllerRequest } from "../metadata/controller-apis.ts";
 import { ControlClient } from "./control-client.ts";
@@ -109,6 +110,17 @@ export class NodePeers {
     ]);
     this.#listener = await this.#rpc.listen(this.#options.listen, services);
     if (this.#port === 0) this.#port = this.#listener.port;
+  }
+
+  /** Another node may lead, and there may be voters that the settings do not name (KIP-853). */
+  follow(voters: readonly Voter[]): void {
+    const isNamed = (id: number): boolean =>
+      this.#options.voters.some(({ nodeId }) => nodeId === id);
+    for (const { nodeId, endpoints } of voters) {
+      const [endpoint] = endpoints;
+      if (endpoint !== undefined && !isNamed(nodeId)) this.transport.setAddress(nodeId, endpoint);
+    }
+    this.channel.follow();
   }
 
   /** Streams end; nobody is served any more. Idempotent. */
