@@ -5,6 +5,7 @@ import { TimerQueue } from "../base/timer-queue.ts";
 import { ReplicaManager } from "../replica/manager.ts";
 import { ReplicaMoves } from "../replica/replica-moves.ts";
 import { KafkaError } from "../protocol/errors.ts";
+import type { RaftClient } from "../raft/raft-client.ts";
 import type { Partition } from "../replica/partition.ts";
 import { LogManager } from "../storage/log-manager.ts";
 import {
@@ -58,6 +59,8 @@ export interface BrokerLimits {
   readonly maxOpenFiles?: number;
   /** What it logs, if clients may change that. */
   readonly logLevels?: LogLevels;
+  /** For checkers: stands between the metadata and its log. */
+  readonly watchRaft?: (raft: RaftClient) => RaftClient;
 }
 
 /** How long a stop waits for answers before it refuses what is parked, and for clients to take them. */
@@ -257,6 +260,7 @@ class NodeBroker implements Broker {
     const node = await openNodeMetadata(
       {
         ...{ ports: this.#ports, logs, timers, signal: this.#stop.signal },
+        watchRaft: this.#limits.watchRaft ?? ((raft) => raft),
         onClose: (close) => this.#onClose(close),
       },
       nodeMetadataOptionsOf(this.#config, rules, logs.clusterId),

@@ -5,6 +5,7 @@ import type { TimerQueue } from "../base/timer-queue.ts";
 import type { RaftTiming } from "../raft/core/state.ts";
 import { RaftDriver } from "../raft/driver.ts";
 import type { RaftPeers } from "../raft/driver-options.ts";
+import type { RaftClient } from "../raft/raft-client.ts";
 import type { SnapshotSettings } from "../raft/snapshot-keeper.ts";
 import type { LogManager } from "../storage/log-manager.ts";
 import { BrokerLifecycle, type BrokerLifecycleOptions } from "./metadata/broker-lifecycle.ts";
@@ -36,6 +37,8 @@ export interface NodeMetadataDependencies {
   readonly onClose: (close: () => Promise<void> | void) => void;
   /** Ends the wait for other nodes. */
   readonly signal: AbortSignal;
+  /** See BrokerLimits. */
+  readonly watchRaft: (raft: RaftClient) => RaftClient;
 }
 
 /** What a node knows of its cluster, and says to it. */
@@ -64,7 +67,7 @@ export async function openNodeMetadata(
   onClose(() => raft.close());
   const metadata = await MetadataManager.open(
     {
-      ...{ raft, clock, timers, logger },
+      ...{ raft: dependencies.watchRaft(raft), clock, timers, logger },
       random: random.fork("metadata"),
       channel: peers?.channel ?? null,
       onLeaderChange: () => peers?.follow(raft.quorum.voters),
