@@ -5,7 +5,6 @@ import { ConfigError } from "./config-error.ts";
 import type { BrokerValues } from "./config-keys.ts";
 import { hasPeerTls } from "./config-quorum.ts";
 
-
 const KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----/;
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 

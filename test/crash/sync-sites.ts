@@ -25,9 +25,7 @@ const DISKS = /\/(node-disk|faulty-disk|volatile-[a-z]+|directory-lock|call-site
 
 /** What only several nodes come by: those are left out in `npm run test:quorum -- --planted`. */
 const QUORUM = /\/src\/raft\/(form-quorum|formation-state|snapshot-file|snapshots)\.ts$/;
-const QUORUM_SITES: ReadonlySet<string> = new Set([
-  "src/raft/durable-point.ts retreat #replace",
-]);
+const QUORUM_SITES: ReadonlySet<string> = new Set(["src/raft/durable-point.ts retreat #replace"]);
 
 /** Functions that share one sync among their callers: each call of them counts, and is left out. */
 const SHARED: ReadonlySet<string> = new Set(["DirectorySync.sync"]);
