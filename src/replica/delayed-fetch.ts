@@ -222,10 +222,12 @@ export class DelayedFetch implements Expirable, PartitionWatcher {
       const answer = emptyAnswer(target.partition);
       pass.answers.push(answer);
       const found = this.#dependencies.find(target);
-      // A partition that is unknown here does not cut the others' waiting short: the client would
-      // ask again at once, and spin until it has newer metadata.
-      if (typeof found === "string") answer.errorCode = errorCode(found);
-      else this.#lookAt(found, target, answer, pass);
+      if (typeof found === "string") {
+        answer.errorCode = errorCode(found);
+        // The client is to look for the leader. One that is unknown here does not cut the others' waiting
+        // short: the client would ask again at once, and spin until it has newer metadata.
+        if (found === "NOT_LEADER_OR_FOLLOWER") pass.isUrgent = true;
+      } else this.#lookAt(found, target, answer, pass);
     }
     return pass;
   }

@@ -1,12 +1,28 @@
 import type { Uuid } from "../base/ids.ts";
 import type { Partition } from "./partition.ts";
 
-/** A topic as far as this node has partitions of it. Looked up once per topic of a request. */
+/** A topic of the cluster, with the partitions of it that are here. Looked up once per topic of a request. */
 export interface HostedTopic {
   readonly name: string;
   readonly topicId: Uuid;
   readonly partitions: ReadonlyMap<number, HostedPartition>;
 }
 
-/** "offline": its log could not be opened; the disk is to be looked at, the broker lives on. */
-export type HostedPartition = Partition | "offline";
+/**
+ * "offline": its log could not be opened; the disk is to be looked at, the broker lives on. "withheld": it
+ * has replicas on other nodes, which nothing copies records to yet.
+ */
+export type HostedPartition = Partition | "offline" | "withheld";
+
+/** What a cluster has, here and elsewhere. */
+export interface ClusterTopics {
+  readonly topicsByName: ReadonlyMap<string, ClusterTopic>;
+  readonly topicsById: ReadonlyMap<Uuid, ClusterTopic>;
+}
+
+export interface ClusterTopic {
+  readonly name: string;
+  readonly topicId: Uuid;
+  /** By partition index. */
+  readonly partitions: readonly unknown[];
+}

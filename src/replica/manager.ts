@@ -10,7 +10,7 @@ import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { LogConfig } from "../storage/log.ts";
 import { type AckGroup, Deadlines } from "./delayed.ts";
 import { DelayedFetch, type FetchOptions, type FetchTarget } from "./delayed-fetch.ts";
-import type { HostedPartition, HostedTopic } from "./hosted-topic.ts";
+import type { ClusterTopic, ClusterTopics, HostedPartition, HostedTopic } from "./hosted-topic.ts";
 import { Partition, type PartitionLog } from "./partition.ts";
 import { addTraffic, noTraffic, type Traffic } from "./traffic.ts";
 
@@ -73,6 +73,7 @@ export class ReplicaManager {
   readonly #fetchDeadlines: Deadlines;
   readonly #topicsByName = new Map<string, OwnTopic>();
   readonly #topicsById = new Map<Uuid, OwnTopic>();
+  #cluster: ClusterTopics = { topicsByName: new Map(), topicsById: new Map() };
   /** One per partition that is changing. */
   readonly #changes = new Map<string, { readonly mailbox: Mailbox; pendingCount: number }>();
   /** Of partitions that are here no more. */
@@ -102,14 +103,19 @@ export class ReplicaManager {
     this.#fetchDeadlines = new Deadlines(timing, { granularityMs: FETCH_GRANULARITY_MS });
   }
 
-  /** The topic of that name with the partitions that are here. */
-  topicByName(name: string): HostedTopic | undefined {
-    return this.#topicsByName.get(name);
+  /** From now on these are the topics of the cluster, whoever leads their partitions. */
+  follow(cluster: ClusterTopics): void {
+    this.#cluster = cluster;
   }
 
-  /** The topic of that id with the partitions that are here. */
+  /** The topic of that name with the partitions that are here; undefined: the cluster has none. */
+  topicByName(name: string): HostedTopic | undefined {
+    return this.#topicsByName.get(name) ?? elsewhere(this.#cluster.topicsByName.get(name));
+  }
+
+  /** The topic of that id with the partitions that are here; undefined: the cluster has none. */
   topicById(topicId: Uuid): HostedTopic | undefined {
-    return this.#topicsById.get(topicId);
+    return this.#topicsById.get(topicId) ?? elsewhere(this.#cluster.topicsById.get(topicId));
   }
 
   /** All topics with partitions here. */
@@ -138,7 +144,7 @@ export class ReplicaManager {
   }
 
   topicName(topicId: Uuid): string | undefined {
-    return this.#topicsById.get(topicId)?.name;
+    return this.topicById(topicId)?.name;
   }
 
   /** The partition if it is led here and its log is readable. */
@@ -151,7 +157,10 @@ export class ReplicaManager {
     return onlineOf(this.#topicsById.get(topicId)?.partitions.get(partitionIndex));
   }
 
-  /** Finds the partition of a request's topic, or why it is not served here. */
+  /**
+   * Finds the partition of a request's topic, or why it is not served here: REPLICA_NOT_AVAILABLE says that
+   * it is withheld, NOT_LEADER_OR_FOLLOWER that the cluster has it elsewhere.
+   */
   find(
     topic: HostedTopic | undefined,
     partitionIndex: number,
@@ -160,7 +169,12 @@ export class ReplicaManager {
     const partition = topic?.partitions.get(partitionIndex);
     if (partition instanceof Partition) return partition;
     if (partition === "offline") return "KAFKA_STORAGE_ERROR";
-    return topic === undefined && isById ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION";
+    if (partition === "withheld") return "REPLICA_NOT_AVAILABLE";
+    if (topic === undefined) return isById ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION";
+    const { partitions = [] } = this.#cluster.topicsById.get(topic.topicId) ?? {};
+    return partitionIndex >= 0 && partitionIndex < partitions.length
+      ? "NOT_LEADER_OR_FOLLOWER"
+      : "UNKNOWN_TOPIC_OR_PARTITION";
   }
 
   /** Resolves when all acks of the group are settled, by `timeoutMs` at the latest. */
@@ -206,11 +220,7 @@ export class ReplicaManager {
    */
   becomeLeader(assignment: LeaderAssignment): Promise<Partition> {
     return this.#change(assignment.topic, assignment.partitionIndex, async () => {
-      const present = this.#topicsByName.get(assignment.topic);
-      if (present !== undefined && present.topicId !== assignment.topicId) {
-        this.#forgetTopic(present);
-        await this.#logs.deleteLog(assignment.topic, assignment.partitionIndex);
-      }
+      await this.#makeWay(assignment);
       const { topicId, partitionIndex } = assignment;
       const hosted = this.#topicsById.get(topicId)?.partitions.get(partitionIndex);
       if (hosted instanceof Partition) {
@@ -223,8 +233,33 @@ export class ReplicaManager {
   }
 
   /**
-   * Ends the partition here and deletes its log: its topic was deleted. From the call on it is not
-   * found any more, and all who wait for it are told.
+   * Leads no more: all who wait for the partition are told so, from the call on. Its log stays open, for
+   * when this node leads again.
+   */
+  resign(topic: string, partitionIndex: number): Promise<void> {
+    this.#forget(topic, partitionIndex);
+    return this.#change(topic, partitionIndex, () => {
+      // Once more: it may have been opened between the call and this turn.
+      this.#forget(topic, partitionIndex);
+      return Promise.resolve();
+    });
+  }
+
+  /**
+   * Would lead, and does not, since other replicas could be elected and nothing copies records to them: what
+   * were acknowledged here would be lost then. A log that is here stays as it is.
+   */
+  withhold(assignment: LeaderAssignment): Promise<void> {
+    return this.#change(assignment.topic, assignment.partitionIndex, async () => {
+      await this.#makeWay(assignment);
+      this.#forget(assignment.topic, assignment.partitionIndex);
+      this.#host(assignment, "withheld");
+    });
+  }
+
+  /**
+   * Ends the partition here and deletes its log: its topic was deleted, or this node is none of its
+   * replicas any more. From the call on it is not found here, and all who wait for it are told.
    */
   remove(topic: string, partitionIndex: number): Promise<void> {
     this.#forget(topic, partitionIndex);
@@ -274,6 +309,14 @@ export class ReplicaManager {
     }
     await Promise.all([...this.#changes.values()].map(({ mailbox }) => mailbox.close()));
     this.#timers.close();
+  }
+
+  /** An older topic of the name ends. */
+  async #makeWay({ topic, topicId, partitionIndex }: LeaderAssignment): Promise<void> {
+    const present = this.#topicsByName.get(topic);
+    if (present === undefined || present.topicId === topicId) return;
+    this.#forgetTopic(present);
+    await this.#logs.deleteLog(topic, partitionIndex);
   }
 
   async #open(assignment: LeaderAssignment): Promise<Partition> {
@@ -361,7 +404,13 @@ function isStorageError(error: unknown): boolean {
 }
 
 function onlineOf(partition: HostedPartition | undefined): Partition | undefined {
-  return partition === undefined || partition === "offline" ? undefined : partition;
+  return partition instanceof Partition ? partition : undefined;
+}
+
+const NO_PARTITIONS: ReadonlyMap<number, HostedPartition> = new Map();
+
+function elsewhere(topic: ClusterTopic | undefined): HostedTopic | undefined {
+  return topic && { name: topic.name, topicId: topic.topicId, partitions: NO_PARTITIONS };
 }
 
 function configOf(assignment: LeaderAssignment): {

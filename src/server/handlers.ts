@@ -35,6 +35,7 @@ import { alterConfigsHandler } from "./handlers/33-alter-configs.ts";
 import { deleteGroupsHandler } from "./handlers/42-delete-groups.ts";
 import { incrementalAlterConfigsHandler } from "./handlers/44-incremental-alter-configs.ts";
 import { offsetDeleteHandler } from "./handlers/47-offset-delete.ts";
+import type { LeaderLookup } from "./handlers/leader-hints.ts";
 import { listConfigResourcesHandler } from "./handlers/74-list-config-resources.ts";
 import { SUPPORTED_FEATURES } from "./metadata/controller.ts";
 import { currentLeader, leaderEndPoint, topicLookup } from "./metadata/image-queries.ts";
@@ -100,15 +101,12 @@ function dataHandlers(
   { replicas, fetchSessions, metadata, clock, offload }: HandlerDependencies,
   config: BrokerConfig,
 ): readonly ApiHandler[] {
+  const leaderOf: LeaderLookup = (partition, listenerName) =>
+    currentLeader(metadata.image, partition, listenerName);
   return [
-    produceHandler({ replicas, clientBatches: new ClientBatches({ clock, offload }) }),
+    produceHandler({ replicas, clientBatches: new ClientBatches({ clock, offload }), leaderOf }),
     fetchHandler(
-      {
-        replicas,
-        sessions: fetchSessions,
-        leaderOf: (partition, listenerName) =>
-          currentLeader(metadata.image, partition, listenerName),
-      },
+      { replicas, sessions: fetchSessions, leaderOf },
       { fetchMaxBytes: config["fetch.max.bytes"] },
     ),
     listOffsetsHandler({ replicas, offload }),

@@ -120,7 +120,7 @@ export class BrokerMetrics {
     for (const { name: topic, partitions } of replicas.topics) {
       for (const [partitionIndex, partition] of partitions) {
         const log = logs.log(topic, partitionIndex);
-        if (partition === "offline" || log === undefined) continue;
+        if (typeof partition === "string" || log === undefined) continue;
         hosted.push({ labels: { topic, partition: partitionIndex }, log, partition });
       }
     }
@@ -269,7 +269,7 @@ function requestNamesOf(api: string): readonly string[] {
 function trafficOf({ partitions }: HostedTopic): Traffic {
   const traffic = noTraffic();
   for (const partition of partitions.values()) {
-    if (partition !== "offline") addTraffic(traffic, partition.traffic);
+    if (typeof partition !== "string") addTraffic(traffic, partition.traffic);
   }
   return traffic;
 }
@@ -278,7 +278,7 @@ function countPartitions(topics: Iterable<HostedTopic>): PartitionCounts {
   const counts = { online: 0, offline: 0, underReplicated: 0, underMinIsr: 0, atMinIsr: 0 };
   for (const { partitions } of topics) {
     for (const partition of partitions.values()) {
-      if (partition === "offline" || partition.log.failure !== null) {
+      if (typeof partition === "string" || partition.log.failure !== null) {
         counts.offline += 1;
         continue;
       }

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { DiskError } from "../../src/base/disk.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
-import { batch, LOG_CONFIG, Node, OTHER_TOPIC_ID, stateOf, TOPIC_ID } from "./support.ts";
+import {
+  assignmentOf,
+  batch,
+  LOG_CONFIG,
+  Node,
+  OTHER_TOPIC_ID,
+  stateOf,
+  TOPIC_ID,
+} from "./support.ts";
 
 describe("ReplicaManager", () => {
   test("finds a partition that it leads by name and by id", async () => {
@@ -54,6 +62,70 @@ describe("ReplicaManager", () => {
     expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
     await removed;
     expect(node.logs.deleted).toEqual(["t-0"]);
+  });
+
+  test("what the cluster has elsewhere is not led here, what it has not is unknown", () => {
+    const { replicas } = new Node();
+    const topic = { name: "t", topicId: TOPIC_ID, partitions: [{}, {}] };
+    replicas.follow({
+      topicsByName: new Map([["t", topic]]),
+      topicsById: new Map([[TOPIC_ID, topic]]),
+    });
+    for (const isById of [true, false]) {
+      const found = isById ? replicas.topicById(TOPIC_ID) : replicas.topicByName("t");
+      expect(replicas.find(found, 1, isById)).toBe("NOT_LEADER_OR_FOLLOWER");
+      expect(replicas.find(found, 2, isById)).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+      expect(replicas.find(found, -1, isById)).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+    }
+    expect(replicas.topicName(TOPIC_ID)).toBe("t");
+    expect(replicas.topicById(OTHER_TOPIC_ID)).toBeUndefined();
+    expect([...replicas.topics]).toEqual([]);
+  });
+
+  test("leadership goes and comes back: waiters are told, and the log is where it was", async () => {
+    const node = new Node();
+    const first = await node.lead({ leaderEpoch: 3 });
+    const { acked } = first.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
+    const resigned = node.replicas.resign("t", 0);
+    expect(node.replicas.partition("t", 0)).toBeUndefined();
+    expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
+    await resigned;
+    expect(node.logs.deleted).toEqual([]);
+    const second = await node.lead({ leaderEpoch: 5 });
+    expect(second).not.toBe(first);
+    expect(first.refusal(-1)).toBe("NOT_LEADER_OR_FOLLOWER");
+    // The records and their advances are the new leader's.
+    expect(second.logEndOffset).toBe(1);
+    node.log().makeSafe();
+    expect(second.highWatermark).toBe(1);
+  });
+
+  test("a resignation that meets an opening waits for it, and wins", async () => {
+    const node = new Node();
+    let open = (): void => undefined;
+    node.logs.gate = new Promise((resolve) => (open = resolve));
+    const led = node.lead();
+    const resigned = node.replicas.resign("t", 0);
+    open();
+    const partition = await led;
+    await resigned;
+    expect(partition.isLeader).toBe(false);
+    expect(node.replicas.partition("t", 0)).toBeUndefined();
+  });
+
+  test("a partition with replicas elsewhere is withheld, and led again when it has none", async () => {
+    const node = new Node();
+    const alone = await node.lead({ leaderEpoch: 3 });
+    const { acked } = alone.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
+    await node.replicas.withhold(assignmentOf({ leaderEpoch: 3, replicas: [1, 2] }));
+    const { replicas } = node;
+    expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
+    expect(replicas.find(replicas.topicByName("t"), 0, false)).toBe("REPLICA_NOT_AVAILABLE");
+    expect(replicas.partition("t", 0)).toBeUndefined();
+    expect(node.logs.deleted).toEqual([]);
+    const again = await node.lead({ leaderEpoch: 3 });
+    expect(again.logEndOffset).toBe(1);
+    expect(replicas.find(replicas.topicByName("t"), 0, false)).toBe(again);
   });
 
   test("a removal that meets an opening waits for it, and wins", async () => {

@@ -90,11 +90,15 @@ async function send(
   records: Buffer,
   acks = -1,
 ): Promise<string> {
-  const response = await call(produceHandler({ replicas, clientBatches }), new FakeContext(9), {
-    acks,
-    timeoutMs: 30_000,
-    topicData: [{ name: "t", topicId: TOPIC_ID, partitionData: [{ index: 0, records }] }],
-  });
+  const response = await call(
+    produceHandler({ replicas, clientBatches, leaderOf: () => null }),
+    new FakeContext(9),
+    {
+      acks,
+      timeoutMs: 30_000,
+      topicData: [{ name: "t", topicId: TOPIC_ID, partitionData: [{ index: 0, records }] }],
+    },
+  );
   if (typeof response === "symbol") throw new Error("there is no response");
   const [partition] = response.responses[0]!.partitionResponses;
   return `${errorName(partition!.errorCode)} ${partition!.baseOffset}`;

@@ -296,6 +296,11 @@ export class Node {
   /** Of batches that need no opening. */
   readonly clientBatches = new ClientBatches({ clock: this.clock, offload: NO_OFFLOAD });
 
+  /** Nobody leads elsewhere. */
+  leaderOf(): null {
+    return null;
+  }
+
   lead(assignment: Partial<LeaderAssignment> = {}): Promise<Partition> {
     return this.replicas.becomeLeader(assignmentOf(assignment));
   }

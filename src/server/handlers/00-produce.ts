@@ -1,5 +1,5 @@
 import { APIS } from "../../protocol/apis.ts";
-import { KafkaError } from "../../protocol/errors.ts";
+import { errorCode, KafkaError } from "../../protocol/errors.ts";
 import type { ProduceRequest } from "../../protocol/messages/00-produce.ts";
 import {
   batchCompression,
@@ -23,11 +23,12 @@ import {
   type TypedApiHandler,
 } from "../api-handler.ts";
 import { isInternalTopic } from "../metadata/topic-names.ts";
+import { LeaderHints, type LeaderLookup } from "./leader-hints.ts";
 
 // Produce, versions 3-13 (advertised from 0 on, see ApiVersions; KAFKA-18659). Every partition is
 // appended, or has its place in the order of arrival, before the handler first waits, and fails or
 // succeeds alone. 5 added logStartOffset, 7 zstd, 8 error messages and the records that are to blame
-// (KIP-467), 9 is flexible, 13 names topics by id.
+// (KIP-467), 9 is flexible, 10 tells who leads instead (KIP-951), 13 names topics by id.
 //
 // The request's bytes are ours until its outcome has settled, and not a moment longer: no outcome comes,
 // not even at the deadline, before every batch was appended or refused.
@@ -48,7 +49,12 @@ interface PartitionAnswer {
   logStartOffset: number;
   recordErrors: { readonly batchIndex: number; readonly batchIndexErrorMessage: string }[];
   errorMessage: string | null;
+  currentLeader?: { leaderId: number; leaderEpoch: number };
 }
+
+type TopicAnswer = Pick<TopicRequest, "name" | "topicId"> & {
+  readonly partitionResponses: PartitionAnswer[];
+};
 
 interface AwaitedAnswer {
   readonly answer: PartitionAnswer;
@@ -60,22 +66,53 @@ interface AwaitedAnswer {
 const ADMIN_CLIENT_ID = "__admin_client";
 
 const FIRST_VERSION_WITH_ZSTD = 7;
+const FIRST_VERSION_WITH_LEADERS = 10;
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 
-/** The handler of Produce. */
-export function produceHandler(dependencies: {
+const NOT_LEADER = errorCode("NOT_LEADER_OR_FOLLOWER");
+
+export interface ProduceDependencies {
   readonly replicas: ReplicaManager;
   readonly clientBatches: ClientBatches;
-}): TypedApiHandler<typeof APIS.produce.request, typeof APIS.produce.response> {
+  readonly leaderOf: LeaderLookup;
+}
+
+/** The handler of Produce. */
+export function produceHandler(
+  dependencies: ProduceDependencies,
+): TypedApiHandler<typeof APIS.produce.request, typeof APIS.produce.response> {
   return handlerFor(APIS.produce, (request, context) => {
     const append = new ProduceAppend(dependencies, request, context);
     const responses = request.topicData.map((topic) => append.topic(topic));
     return append.whenAppended(() =>
       request.acks === 0
         ? append.finishWithoutAnswer()
-        : append.finish(request.timeoutMs, () => ({ responses })),
+        : append.finish(request.timeoutMs, () => ({
+            responses,
+            nodeEndpoints:
+              context.apiVersion >= FIRST_VERSION_WITH_LEADERS
+                ? nameLeaders(responses, dependencies, context)
+                : [],
+          })),
     );
   });
+}
+
+/** Fills in who leads the partitions that are not led here; returns where clients reach those. */
+function nameLeaders(
+  responses: readonly TopicAnswer[],
+  { replicas, leaderOf }: ProduceDependencies,
+  { listenerName }: RequestContext,
+): LeaderHints["nodeEndpoints"] {
+  const hints = new LeaderHints(leaderOf, listenerName);
+  for (const { name, topicId, partitionResponses } of responses) {
+    for (const answer of partitionResponses) {
+      if (answer.errorCode !== NOT_LEADER) continue;
+      const topic = replicas.topicName(topicId) ?? name;
+      hints.fillIn(answer, { topic, partitionIndex: answer.index });
+    }
+  }
+  return hints.nodeEndpoints;
 }
 
 /** One Produce request on its way through the partitions. */
@@ -91,7 +128,7 @@ class ProduceAppend {
   #hasError = false;
 
   constructor(
-    dependencies: { readonly replicas: ReplicaManager; readonly clientBatches: ClientBatches },
+    dependencies: Omit<ProduceDependencies, "leaderOf">,
     request: ProduceRequest,
     context: RequestContext,
   ) {
@@ -101,9 +138,7 @@ class ProduceAppend {
     this.#context = context;
   }
 
-  topic(request: TopicRequest): Pick<TopicRequest, "name" | "topicId"> & {
-    readonly partitionResponses: PartitionAnswer[];
-  } {
+  topic(request: TopicRequest): TopicAnswer {
     const isById = this.#context.apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
     const topic = isById
       ? this.#replicas.topicById(request.topicId)
@@ -182,6 +217,12 @@ class ProduceAppend {
 
   #find(topic: HostedTopic | undefined, request: PartitionRequest, isById: boolean): Partition {
     const partition = this.#replicas.find(topic, request.index, isById);
+    if (partition === "REPLICA_NOT_AVAILABLE") {
+      throw new KafkaError(
+        "NOT_ENOUGH_REPLICAS",
+        "records are not copied to the partition's other replicas yet: use topics of one replica",
+      );
+    }
     if (typeof partition === "string") throw new KafkaError(partition);
     this.#checkTopic(partition.topic);
     return partition;

@@ -4,7 +4,7 @@ import type { FetchAnswer, FetchTarget } from "../../replica/delayed-fetch.ts";
 import type { ReplicaManager } from "../../replica/manager.ts";
 import { handlerFor, NO_RESPONSE, type TypedApiHandler } from "../api-handler.ts";
 import type { FetchSessions } from "../fetch-sessions.ts";
-import type { BrokerEndPoint } from "../metadata/image-queries.ts";
+import { LeaderHints, type LeaderLookup } from "./leader-hints.ts";
 
 // Fetch, versions 4-18. 5 added logStartOffset, 7 sessions (KIP-227), 9 leader epochs (KIP-320), 11 racks
 // (KIP-392), 12 is flexible and takes the last fetched epoch (KIP-595), 13 names topics by id, 15 moved
@@ -26,11 +26,7 @@ const ELSEWHERE: ReadonlySet<number> = new Set([
 export interface FetchDependencies {
   readonly replicas: ReplicaManager;
   readonly sessions: FetchSessions;
-  /** Who leads the partition, and where clients of the listener reach it; null: nobody does. */
-  leaderOf(
-    partition: { readonly topic: string; readonly partitionIndex: number },
-    listenerName: string,
-  ): { readonly leaderEpoch: number; readonly endPoint: BrokerEndPoint } | null;
+  readonly leaderOf: LeaderLookup;
 }
 
 /** The handler of Fetch. */
@@ -73,17 +69,13 @@ function nameLeaders(
   answers: FetchAnswer,
   dependencies: FetchDependencies,
   listenerName: string,
-): BrokerEndPoint[] {
-  const endPoints = new Map<number, BrokerEndPoint>();
+): LeaderHints["nodeEndpoints"] {
+  const hints = new LeaderHints(dependencies.leaderOf, listenerName);
   for (const [index, answer] of answers.entries()) {
     const target = targets[index];
     if (target === undefined || !ELSEWHERE.has(answer.errorCode)) continue;
     const topic = dependencies.replicas.topicName(target.topicId) ?? target.topic;
-    const leader = dependencies.leaderOf({ topic, partitionIndex: target.partition }, listenerName);
-    if (leader === null) continue;
-    const { leaderEpoch, endPoint } = leader;
-    answer.currentLeader = { leaderId: endPoint.nodeId, leaderEpoch };
-    endPoints.set(endPoint.nodeId, endPoint);
+    hints.fillIn(answer, { topic, partitionIndex: target.partition });
   }
-  return [...endPoints.values()];
+  return hints.nodeEndpoints;
 }

@@ -31,7 +31,11 @@ export interface PublishedLeadership {
 
 /** ReplicaManager, as far as the metadata drives it. `P` is its partition. */
 export interface ReplicaHost<P> {
+  /** These are the cluster's topics from now on. */
+  follow(image: MetadataImage): void;
   becomeLeader(leadership: PublishedLeadership): Promise<P>;
+  withhold(leadership: PublishedLeadership): Promise<void>;
+  resign(topic: string, partitionIndex: number): Promise<void>;
   remove(topic: string, partitionIndex: number): Promise<void>;
   updateConfig(topic: string, config: LogConfig, minInsyncReplicas: number): void;
 }
@@ -63,7 +67,16 @@ export interface PublisherOptions {
 
 const DEFAULT_CONCURRENCY = 32;
 
+/** Partitions that one line of the log names. */
+const MAX_NAMED = 10;
+
 type Task = () => Promise<void>;
+
+/** Of a topic. */
+interface Settings {
+  readonly config: LogConfig;
+  readonly minInsyncReplicas: number;
+}
 
 /** Makes the replicas and coordinators of this node follow the image. */
 export class Publisher<P> implements MetadataPublisher {
@@ -90,17 +103,23 @@ export class Publisher<P> implements MetadataPublisher {
    * opened or removed is logged and left out; the others are served.
    */
   async apply(delta: MetadataDelta): Promise<void> {
+    this.#replicas.follow(delta.image);
     await this.#run(delta.removedTopics.flatMap((topic) => this.#removals(topic)));
     const changes = delta.changedTopics.flatMap((topic) =>
       this.#changes(delta.image, delta.previous.topicsById.get(topic.topicId), topic),
     );
     await this.#run(changes);
+    this.#nameWithheld(delta);
     this.#reconfigure(delta);
   }
 
   /** Tries again to lead what the disk has refused: there is room again. */
   async retry(): Promise<void> {
-    await this.#run([...this.#failed.values()]);
+    const tasks = [...this.#failed].map(([key, task]) => async () => {
+      // The cluster may have decided otherwise since.
+      if (this.#failed.get(key) === task) await task();
+    });
+    await this.#run(tasks);
   }
 
   /** What is set for brokers holds for every topic that has not its own. */
@@ -118,13 +137,7 @@ export class Publisher<P> implements MetadataPublisher {
   #removals(topic: TopicImage): Task[] {
     return topic.partitions
       .filter((partition) => partition.replicas.includes(this.#nodeId))
-      .map(({ partitionIndex }) => async () => {
-        if (topic.name === GROUP_METADATA_TOPIC) this.#coordinator.onResignation(partitionIndex);
-        this.#failed.delete(`${topic.name}-${partitionIndex}`);
-        await this.#guard(topic.name, partitionIndex, "removed", () =>
-          this.#replicas.remove(topic.name, partitionIndex),
-        );
-      });
+      .map((partition) => () => this.#remove(topic, partition));
   }
 
   #changes(image: MetadataImage, before: TopicImage | undefined, topic: TopicImage): Task[] {
@@ -133,50 +146,116 @@ export class Publisher<P> implements MetadataPublisher {
     return topic.partitions.flatMap((partition) => {
       const old = before?.partitions[partition.partitionIndex];
       if (old === partition) return [];
-      if (partition.leader === this.#nodeId) {
-        return [() => this.#lead(topic, old, partition, settings)];
+      if (this.#isLed(partition)) return [() => this.#lead(topic, old, partition, settings)];
+      if (this.#isWithheld(partition)) return [() => this.#withhold(topic, partition, settings)];
+      const isReplica = partition.replicas.includes(this.#nodeId);
+      if (!isReplica && old?.replicas.includes(this.#nodeId) === true) {
+        return [() => this.#remove(topic, partition)];
       }
-      if (old?.leader === this.#nodeId) return [() => this.#resign(topic, partition)];
-      return [];
+      return old?.leader === this.#nodeId ? [() => this.#resign(topic, partition)] : [];
     });
+  }
+
+  /** Led here, and nowhere else could it ever be. */
+  #isLed({ leader, replicas }: PartitionImage): boolean {
+    return leader === this.#nodeId && replicas.length === 1;
+  }
+
+  /**
+   * Records are not copied to other nodes yet. While others are replicas, an election could give the
+   * partition to a log that is empty: nothing may be acknowledged before it, and nothing read.
+   */
+  #isWithheld({ leader, replicas }: PartitionImage): boolean {
+    return leader === this.#nodeId && replicas.length > 1;
+  }
+
+  #nameWithheld({ previous, changedTopics }: MetadataDelta): void {
+    const partitions = changedTopics.flatMap((topic) => {
+      const before = previous.topicsById.get(topic.topicId)?.partitions;
+      return topic.partitions.flatMap((partition) => {
+        const { partitionIndex } = partition;
+        const old = before?.[partitionIndex];
+        const wasWithheld = old !== undefined && this.#isWithheld(old);
+        const isNew = this.#isWithheld(partition) && !wasWithheld;
+        return isNew ? [`${topic.name}-${partitionIndex}`] : [];
+      });
+    });
+    if (partitions.length === 0) return;
+    this.#logger.warn(
+      { partitions: partitions.slice(0, MAX_NAMED), partitionCount: partitions.length },
+      "these partitions have replicas on other nodes, which records are not copied to yet: nothing is " +
+        "written to them (NOT_ENOUGH_REPLICAS) or read; topics of one replica work",
+    );
   }
 
   async #lead(
     topic: TopicImage,
     old: PartitionImage | undefined,
     partition: PartitionImage,
-    settings: { readonly config: LogConfig; readonly minInsyncReplicas: number },
+    settings: Settings,
   ): Promise<void> {
-    const { partitionIndex, leaderEpoch, partitionEpoch } = partition;
+    const { partitionIndex, leaderEpoch } = partition;
     const key = `${topic.name}-${partitionIndex}`;
+    const hasFailed = this.#failed.has(key);
     this.#failed.set(key, () => this.#lead(topic, old, partition, settings));
     await this.#guard(topic.name, partitionIndex, "led", async () => {
-      const led = await this.#replicas.becomeLeader({
-        topic: topic.name,
-        partitionIndex,
-        topicId: topic.topicId,
-        directoryId: replicaDirectory(partition, this.#nodeId),
-        leaderEpoch,
-        partitionEpoch,
-        replicas: [...partition.replicas],
-        isr: [...partition.isr],
-        ...settings,
-      });
+      const leadership = this.#leadership(topic, partition, settings);
+      const led = await this.#replicas.becomeLeader(leadership);
       this.#failed.delete(key);
-      const isNewLeader = old?.leader !== this.#nodeId || old.leaderEpoch !== leaderEpoch;
-      if (isNewLeader && topic.name === GROUP_METADATA_TOPIC) {
+      const wasLed = old !== undefined && this.#isLed(old) && old.leaderEpoch === leaderEpoch;
+      if ((!wasLed || hasFailed) && topic.name === GROUP_METADATA_TOPIC) {
         this.#coordinator.onLeadership(partitionIndex, leaderEpoch, led);
       }
     });
   }
 
-  /** With one node that happens only before the node has opened anything: see `fenceReplicas`. */
-  #resign(topic: TopicImage, { partitionIndex }: PartitionImage): Promise<void> {
-    if (topic.name === GROUP_METADATA_TOPIC) this.#coordinator.onResignation(partitionIndex);
-    return Promise.resolve();
+  async #withhold(topic: TopicImage, partition: PartitionImage, settings: Settings): Promise<void> {
+    this.#end(topic, partition);
+    await this.#guard(topic.name, partition.partitionIndex, "withheld", () =>
+      this.#replicas.withhold(this.#leadership(topic, partition, settings)),
+    );
   }
 
-  #settings(image: MetadataImage, topic: string) {
+  async #resign(topic: TopicImage, partition: PartitionImage): Promise<void> {
+    this.#end(topic, partition);
+    await this.#guard(topic.name, partition.partitionIndex, "given up", () =>
+      this.#replicas.resign(topic.name, partition.partitionIndex),
+    );
+  }
+
+  async #remove(topic: TopicImage, partition: PartitionImage): Promise<void> {
+    this.#end(topic, partition);
+    await this.#guard(topic.name, partition.partitionIndex, "removed", () =>
+      this.#replicas.remove(topic.name, partition.partitionIndex),
+    );
+  }
+
+  /** Whatever goes on with the partition here ends. */
+  #end(topic: TopicImage, { partitionIndex }: PartitionImage): void {
+    if (topic.name === GROUP_METADATA_TOPIC) this.#coordinator.onResignation(partitionIndex);
+    this.#failed.delete(`${topic.name}-${partitionIndex}`);
+  }
+
+  #leadership(
+    topic: TopicImage,
+    partition: PartitionImage,
+    settings: Settings,
+  ): PublishedLeadership {
+    const { partitionIndex, leaderEpoch, partitionEpoch, replicas, isr } = partition;
+    return {
+      topic: topic.name,
+      partitionIndex,
+      topicId: topic.topicId,
+      directoryId: replicaDirectory(partition, this.#nodeId),
+      leaderEpoch,
+      partitionEpoch,
+      replicas: [...replicas],
+      isr: [...isr],
+      ...settings,
+    };
+  }
+
+  #settings(image: MetadataImage, topic: string): Settings {
     const topicConfigs = this.#topicConfigs.under(image);
     const effective = topicConfigs.effective(topicOverrides(image, topic));
     return { config: toLogConfig(effective), minInsyncReplicas: effective["min.insync.replicas"] };

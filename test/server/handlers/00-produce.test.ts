@@ -15,6 +15,7 @@ import { ClientBatches } from "../../../src/replica/client-batches.ts";
 import { CLOSE_CONNECTION, NO_RESPONSE } from "../../../src/server/api-handler.ts";
 import { produceHandler } from "../../../src/server/handlers/00-produce.ts";
 import {
+  assignmentOf,
   batch,
   LOG_CONFIG,
   Node,
@@ -431,3 +432,70 @@ describe("records against the topic's rules", () => {
 function fixCrc(bytes: Buffer): void {
   bytes.writeUInt32BE(crc32c(bytes, 21), 17);
 }
+
+describe("a cluster of several nodes", () => {
+  const topic = { name: "t", topicId: TOPIC_ID, partitions: [{}, {}] };
+  const CLUSTER = {
+    topicsByName: new Map([["t", topic]]),
+    topicsById: new Map([[TOPIC_ID, topic]]),
+  };
+
+  test.each([0, 1, -1])(
+    "acks=%i: nothing is taken that would lie on one of several replicas",
+    async (acks) => {
+      const node = new Node();
+      await node.replicas.withhold(assignmentOf({ replicas: [1, 2] }));
+      const answer = await send(node, [["t", 0, batch()]], { acks });
+      if (acks === 0) expect(answer).toBe(CLOSE_CONNECTION);
+      else
+        expect(await partitionsOf(Promise.resolve(answer))).toMatchObject([
+          { error: "NOT_ENOUGH_REPLICAS" },
+        ]);
+      expect(node.logs.deleted).toEqual([]);
+    },
+  );
+
+  test.each([9, 10, 12, 13])(
+    "version %i: a partition of another node is named with its leader",
+    async (version) => {
+      const node = new Node();
+      node.replicas.follow(CLUSTER);
+      const endPoint = { nodeId: 2, host: "host2", port: 9092 };
+      const asked: unknown[] = [];
+      const leaderOf = (partition: object, listenerName: string) => {
+        asked.push({ ...partition, listenerName });
+        return { leaderEpoch: 6, endPoint };
+      };
+      const handler = produceHandler({
+        ...{ replicas: node.replicas, clientBatches: node.clientBatches },
+        leaderOf,
+      });
+      const answer = await call(handler, new FakeContext(version), {
+        acks: -1,
+        timeoutMs: 1000,
+        topicData: [
+          {
+            name: "t",
+            topicId: TOPIC_ID,
+            partitionData: [
+              { index: 1, records: batch() },
+              { index: 2, records: batch() },
+            ],
+          },
+        ],
+      });
+      if (typeof answer === "symbol") throw new Error("there is no response");
+      const [elsewhere, unknown] = answer.responses[0]!.partitionResponses;
+      expect(errorName(elsewhere!.errorCode)).toBe("NOT_LEADER_OR_FOLLOWER");
+      expect(errorName(unknown!.errorCode)).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+      expect(unknown!.currentLeader.leaderId).toBe(-1);
+      if (version < 10) {
+        expect(answer.nodeEndpoints).toEqual([]);
+        return;
+      }
+      expect(elsewhere!.currentLeader).toEqual({ leaderId: 2, leaderEpoch: 6 });
+      expect(answer.nodeEndpoints).toEqual([{ ...endPoint, rack: null }]);
+      expect(asked).toEqual([{ topic: "t", partitionIndex: 1, listenerName: "PLAINTEXT" }]);
+    },
+  );
+});

@@ -17,6 +17,9 @@ const on = (...brokerIds: number[]) => ({
   })),
 });
 
+const assigned = (...replicas: number[][]) =>
+  replicas.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }));
+
 const IMAGE = withTopics(
   clusterOf(1, 2),
   topic("mine", on(1)),
@@ -101,7 +104,99 @@ describe("the publisher", () => {
     await publisher.apply(change({ leader: 1 }));
     expect(host.events.slice(1)).toEqual(["lead __consumer_offsets-0 1", "coordinate 0 1"]);
     await publisher.apply(change({ leader: 2 }));
-    expect(host.events.slice(3)).toEqual(["resign 0"]);
+    expect(host.events.slice(3)).toEqual(["resign 0", "give up __consumer_offsets-0"]);
+  });
+
+  test("leadership goes and comes back, whatever it was between", async () => {
+    const { topicId } = IMAGE.topicsByName.get("__consumer_offsets")!;
+    let image = IMAGE;
+    const host = new RecordingHost();
+    const publisher = publisherFor(host);
+    const change = async (fields: object) => {
+      const next = delta(image, [
+        metadataRecord("partitionChange", { partitionId: 0, topicId, ...fields }),
+      ]);
+      ({ image } = next);
+      host.events.length = 0;
+      await publisher.apply(next);
+      return host.events;
+    };
+    const gone = ["resign 0", "give up __consumer_offsets-0"];
+    const led = (epoch: number) => [`lead __consumer_offsets-0 ${epoch}`, `coordinate 0 ${epoch}`];
+    const withheld = ["resign 0", "withhold __consumer_offsets-0"];
+    expect(await change({ leader: -1 })).toEqual(gone);
+    expect(await change({ isr: [1] })).toEqual([]);
+    expect(await change({ leader: 1 })).toEqual(led(2));
+    expect(await change({ replicas: [1, 2] })).toEqual(withheld);
+    expect(await change({ isr: [1, 2] })).toEqual(withheld);
+    expect(await change({ leader: 2 })).toEqual(gone);
+    expect(await change({ isr: [2] })).toEqual([]);
+    expect(await change({ leader: 1, isr: [1, 2] })).toEqual(withheld);
+    // Alone again in the same leader epoch: the shard that ended begins anew.
+    expect(await change({ replicas: [1], isr: [1] })).toEqual(led(4));
+    expect(await change({ replicas: [2], isr: [2], leader: 2 })).toEqual([
+      "resign 0",
+      "remove __consumer_offsets-0",
+    ]);
+  });
+
+  test("says once what it withholds, and opens no log of it", async () => {
+    const warnings: object[] = [];
+    const host = new RecordingHost();
+    const { topicConfigs } = DEFAULTS;
+    const publisher = new Publisher(
+      {
+        ...{ replicas: host, coordinator: host, topicConfigs },
+        logger: { ...SILENT_LOGGER, warn: (fields) => void warnings.push(fields) },
+      },
+      { nodeId: 1 },
+    );
+    const image = withTopics(
+      clusterOf(1, 2),
+      topic("three", { assignments: assigned([1, 2], [2, 1], [1, 2]) }),
+    );
+    await publisher.apply(wholeImage(image));
+    expect(host.events).toEqual(["withhold three-0", "withhold three-2"]);
+    expect(warnings).toEqual([{ partitions: ["three-0", "three-2"], partitionCount: 2 }]);
+    const { topicId } = image.topicsByName.get("three")!;
+    await publisher.apply(
+      delta(image, [metadataRecord("partitionChange", { partitionId: 0, topicId, isr: [1] })]),
+    );
+    expect(warnings).toHaveLength(1);
+  });
+
+  test("what the disk refused is tried again, unless the cluster has decided otherwise since", async () => {
+    const host = new RecordingHost();
+    const open = host.becomeLeader.bind(host);
+    host.becomeLeader = () => Promise.reject(new Error("no room"));
+    const publisher = publisherFor(host);
+    await publisher.apply(wholeImage(IMAGE));
+    host.becomeLeader = open;
+    const { topicId } = IMAGE.topicsByName.get("mine")!;
+    await publisher.apply(
+      delta(IMAGE, [metadataRecord("partitionChange", { partitionId: 0, topicId, leader: 2 })]),
+    );
+    expect(host.events).toEqual(["give up mine-0"]);
+    await publisher.retry();
+    expect(host.events.slice(1)).toEqual([
+      "lead both-0 0",
+      "lead __consumer_offsets-0 0",
+      "coordinate 0 0",
+    ]);
+  });
+
+  test("a coordinator begins, too, when its partition is led at the second attempt of its epoch", async () => {
+    const host = new RecordingHost();
+    const open = host.becomeLeader.bind(host);
+    host.becomeLeader = () => Promise.reject(new Error("no room"));
+    const publisher = publisherFor(host);
+    await publisher.apply(wholeImage(IMAGE));
+    host.becomeLeader = open;
+    const { topicId } = IMAGE.topicsByName.get("__consumer_offsets")!;
+    await publisher.apply(
+      delta(IMAGE, [metadataRecord("partitionChange", { partitionId: 0, topicId, isr: [1] })]),
+    );
+    expect(host.events).toEqual(["lead __consumer_offsets-0 0", "coordinate 0 0"]);
   });
 
   test("new settings of a topic reach its replicas", async () => {

@@ -32,6 +32,22 @@ export class RecordingHost {
     return leadership;
   }
 
+  follow(): void {
+    // It is not asked about partitions.
+  }
+
+  async withhold({ topic, partitionIndex }: PublishedLeadership): Promise<void> {
+    await this.#wait();
+    this.led.delete(`${topic}-${partitionIndex}`);
+    this.events.push(`withhold ${topic}-${partitionIndex}`);
+  }
+
+  async resign(topic: string, partitionIndex: number): Promise<void> {
+    await this.#wait();
+    this.led.delete(`${topic}-${partitionIndex}`);
+    this.events.push(`give up ${topic}-${partitionIndex}`);
+  }
+
   async remove(topic: string, partitionIndex: number): Promise<void> {
     await this.#wait();
     this.led.delete(`${topic}-${partitionIndex}`);
