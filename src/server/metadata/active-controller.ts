@@ -1,5 +1,5 @@
 import { KafkaError } from "../../protocol/errors.ts";
-import type { RaftClient } from "../../raft/raft-client.ts";
+import type { RaftAppend, RaftClient } from "../../raft/raft-client.ts";
 import type { ControllerResult } from "./controller.ts";
 import type { MetadataImage } from "./image.ts";
 import { ImageBuilder } from "./image-builder.ts";
@@ -46,21 +46,21 @@ export class ActiveController {
   run<A>(decide: (image: MetadataImage, nextOffset: number) => ControllerResult<A>): Decided<A> {
     const lead = this.#lead;
     if (lead === null) throw new KafkaError("NOT_CONTROLLER");
-    const { records, answer } = decide(lead.image, this.#raft.nextOffset);
+    const { records, voterChange, answer } = decide(lead.image, this.#raft.nextOffset);
     let lastOffset: number | null = null;
     let committed = Promise.resolve();
-    // One batch, except for what is as large as the cluster: the order is what counts there (R5).
-    for (const values of recordBatches(records)) {
-      const append = this.#raft.append(lead.leaderEpoch, values);
+    const appended = (append: RaftAppend, values: readonly Buffer[]): void => {
       const builder = new ImageBuilder(lead.image);
-      builder.replayBatch({
-        ...append,
-        leaderEpoch: lead.leaderEpoch,
-        timestampMs: 0,
-        records: values,
-      });
+      const { leaderEpoch } = lead;
+      builder.replayBatch({ ...append, leaderEpoch, timestampMs: 0, records: values });
       lead.image = builder.build().image;
       ({ lastOffset, committed } = append);
+    };
+    // A record of the quorum's own, which says nothing to the image.
+    if (voterChange !== undefined) appended(this.#raft.changeVoters(voterChange), []);
+    // One batch, except for what is as large as the cluster: the order is what counts there (R5).
+    for (const values of recordBatches(records)) {
+      appended(this.#raft.append(lead.leaderEpoch, values), values);
     }
     // Whoever waits for the outcome is told by another way as well, so nobody has to look at this one.
     committed.catch(ignore);

@@ -12,7 +12,7 @@ import {
 import type { BrokerSessions } from "./broker-sessions.ts";
 import type { ControllerResult } from "./controller.ts";
 import { inOrder } from "./decision-chain.ts";
-import type { BrokerImage, MetadataImage } from "./image.ts";
+import { type BrokerImage, LOST_DIRECTORY, type MetadataImage } from "./image.ts";
 import type { TopicConfigs } from "./topic-configs.ts";
 
 export interface HeartbeatCommand extends BrokerIncarnation {
@@ -97,7 +97,9 @@ function nextState(
 
 function nextOfFenced(broker: BrokerImage, command: HeartbeatCommand): Next {
   if (command.wantShutDown) return "stopping";
-  const hasDirectory = broker.logDirs.some((id) => !command.offlineLogDirs.includes(id));
+  const hasDirectory = broker.logDirs.some(
+    (id) => id !== LOST_DIRECTORY && !command.offlineLogDirs.includes(id),
+  );
   // Who has begun to leave comes back as another incarnation: this heartbeat was sent before that.
   const mayReturn = !command.wantFence && !broker.isInControlledShutdown && hasDirectory;
   return mayReturn && isCaughtUp(broker, command) ? "unfenced" : "fenced";

@@ -77,7 +77,11 @@ export function registerBroker(
     features: featureFields(features),
     rack: command.rack,
     fenced: true,
-    logDirs: command.logDirs,
+    // What it could not open is not gone, and whoever asks later must know that (R5).
+    logDirs:
+      command.hasOfflineDirectories === true
+        ? [...command.logDirs, LOST_DIRECTORY]
+        : command.logDirs,
   });
   return { records: [record], answer: { brokerEpoch: nextOffset, isClean } };
 }

@@ -10,6 +10,7 @@ import {
   UPDATE_FEATURES,
 } from "./controller-commands.ts";
 import { PARTITION_COMMANDS } from "./partition-commands.ts";
+import { QUORUM_COMMANDS } from "./quorum-commands.ts";
 
 /** All that the active controller decides for those who ask. */
 export const CONTROLLER_COMMANDS: readonly ControllerCommand[] = [
@@ -22,4 +23,5 @@ export const CONTROLLER_COMMANDS: readonly ControllerCommand[] = [
   INCREMENTAL_ALTER_CONFIGS,
   ...PARTITION_COMMANDS,
   ...BROKER_COMMANDS,
+  ...QUORUM_COMMANDS,
 ];

@@ -3,6 +3,7 @@ import { type Api, APIS } from "../../protocol/apis.ts";
 import { errorCode, KafkaError } from "../../protocol/errors.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
 import { type AlteredResource, alterConfigs, type ConfigRules } from "./alter-configs.ts";
+import type { QuorumDescription } from "../../raft/raft-client.ts";
 import type { BrokerSessions } from "./broker-sessions.ts";
 import { operationOf } from "./config-operations.ts";
 import { type ControllerResult, type ItemError, itemError } from "./controller.ts";
@@ -24,6 +25,9 @@ export interface DecisionContext {
   readonly sessions: BrokerSessions;
   /** By the monotonic clock. */
   readonly nowMs: () => number;
+  readonly wallMs: () => number;
+  /** The log that decisions go to. */
+  readonly quorum: () => QuorumDescription;
 }
 
 /**

@@ -5,6 +5,7 @@ import {
 } from "../../protocol/metadata-records.ts";
 import type { ErrorName } from "../../protocol/errors.ts";
 import { errorMessage } from "../../protocol/errors.ts";
+import type { VoterChange } from "../../raft/core/voters.ts";
 import type { Encodable } from "../../protocol/schema.ts";
 
 /**
@@ -18,6 +19,8 @@ export interface ControllerResult<A> {
   /** Values for the log, as one batch: all of them or none. Empty: nothing changes. */
   readonly records: readonly Buffer[];
   readonly answer: A;
+  /** Instead of records: who votes from now on. */
+  readonly voterChange?: VoterChange;
 }
 
 /** Why one item of a request is refused. */

@@ -1,5 +1,5 @@
 import type { Uuid } from "../../base/ids.ts";
-import { holdsReplica } from "./replica-directories.ts";
+import { holdsReplica, mayHoldReplica } from "./replica-directories.ts";
 import {
   type BrokerImage,
   type EndPointImage,
@@ -44,7 +44,7 @@ export function lostReplicas(image: MetadataImage, brokerId: number): string[] {
   if (broker === undefined) return [];
   return [...image.topicsById.values()].flatMap(({ name, partitions }) =>
     partitions
-      .filter((each) => each.replicas.includes(brokerId) && !holdsReplica(broker, each))
+      .filter((each) => each.replicas.includes(brokerId) && !mayHoldReplica(broker, each))
       .map(({ partitionIndex }) => `${name}-${partitionIndex}`),
   );
 }

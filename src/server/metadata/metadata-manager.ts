@@ -63,12 +63,6 @@ export interface PublicationTarget {
   readonly storedPartitions: StoredPartitions;
 }
 
-/** The metadata log as DescribeQuorum tells of it. */
-export interface Quorum extends LeaderAndEpoch {
-  readonly logEndOffset: number;
-  readonly highWatermark: number;
-}
-
 /** How long the first FindCoordinator waits for __consumer_offsets; clients ask again. */
 const INTERNAL_TOPIC_TIMEOUT_MS = 30_000;
 
@@ -102,6 +96,8 @@ export class MetadataManager {
       ...{ nodeId, random: dependencies.random, defaults, configRules },
       sessions: new BrokerSessions(options),
       nowMs: () => dependencies.clock.nowMs(),
+      wallMs: () => dependencies.clock.wallMs(),
+      quorum: () => dependencies.raft.quorum,
     };
     const apis = new ControllerApis(controller, context, CONTROLLER_COMMANDS);
     this.#apis = apis;
@@ -139,10 +135,15 @@ export class MetadataManager {
     return this.#publication.image;
   }
 
-  /** Who leads the metadata log, and how far it goes. */
-  get quorum(): Quorum {
-    const { leader, nextOffset, highWatermark } = this.#raft;
-    return { ...leader, logEndOffset: nextOffset, highWatermark };
+  /** Who is the active controller, as far as this node knows; null: nobody. */
+  get controllerId(): number | null {
+    return this.#raft.leader.leaderId;
+  }
+
+  /** How far the metadata log is committed, and how old the last of that is. */
+  get committed(): { readonly offset: number; readonly timestampMs: number } {
+    const { committedTimestampMs } = this.#publication;
+    return { offset: this.#raft.highWatermark - 1, timestampMs: committedTimestampMs };
   }
 
   /** Tells of every image that comes after now, once it is served. Returns what ends it. */

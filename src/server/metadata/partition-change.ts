@@ -9,7 +9,7 @@ import {
 import { type CanLead, electLeader, type Election, type Members } from "./leader-election.ts";
 import type { PartitionRules } from "./partition-rules.ts";
 import { directoriesFor } from "./placement.ts";
-import { holdsReplica } from "./replica-directories.ts";
+import { holdsReplica, mayHoldReplica } from "./replica-directories.ts";
 
 /** What a partition shall become; what is left out stays, as far as the rules let it. */
 export interface PartitionTarget {
@@ -55,7 +55,10 @@ export function canLeadIn(
     const broker = image.brokers.get(brokerId);
     if (broker === undefined || brokerId === leaving) return false;
     const isActive = !broker.isFenced && !broker.isInControlledShutdown;
-    return (isActive || brokerId === joining) && holdsReplica(broker, partition);
+    if (!isActive && brokerId !== joining) return false;
+    // What nobody else has is led even where it cannot be opened: it is served as soon as it can.
+    const isSole = partition.replicas.length === 1;
+    return isSole ? mayHoldReplica(broker, partition) : holdsReplica(broker, partition);
   };
 }
 

@@ -1,6 +1,11 @@
 import type { Uuid } from "../../base/ids.ts";
 import type { AssignReplicasToDirsRequest } from "../../protocol/messages/73-assign-replicas-to-dirs.ts";
-import { type BrokerImage, type PartitionImage, UNASSIGNED_DIRECTORY } from "./image.ts";
+import {
+  type BrokerImage,
+  LOST_DIRECTORY,
+  type PartitionImage,
+  UNASSIGNED_DIRECTORY,
+} from "./image.ts";
 
 /** The directory of the broker's replica. */
 export function replicaDirectory(partition: PartitionImage, brokerId: number): Uuid {
@@ -12,6 +17,11 @@ export function replicaDirectory(partition: PartitionImage, brokerId: number): U
 export function holdsReplica(broker: BrokerImage, partition: PartitionImage): boolean {
   const directoryId = replicaDirectory(partition, broker.brokerId);
   return directoryId === UNASSIGNED_DIRECTORY || broker.logDirs.includes(directoryId);
+}
+
+/** The same, or it lies in a directory that the broker could not open: then it comes back with that. */
+export function mayHoldReplica(broker: BrokerImage, partition: PartitionImage): boolean {
+  return holdsReplica(broker, partition) || broker.logDirs.includes(LOST_DIRECTORY);
 }
 
 /** Where a replica turned out to lie, for a broker with several directories. */

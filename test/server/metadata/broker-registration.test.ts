@@ -43,8 +43,9 @@ function restart(
   const registered = registerBroker(image, command, image.offset + 1);
   const { isClean } = registered.answer;
   const { brokerId } = command;
+  const { hasOfflineDirectories = false } = command;
   const fenced = decide(apply(image, registered.records), (current) =>
-    fenceReplicas(current, { brokerId, isClean }, topicConfigs),
+    fenceReplicas(current, { brokerId, isClean, hasOfflineDirectories }, topicConfigs),
   );
   return {
     isClean,
@@ -179,6 +180,19 @@ describe("R5, E12: a replica whose directory is gone", () => {
     // Nor at the start after that.
     expect(partitionOf(restart(unfenced, { brokerId: 1 }).unfenced)).toMatchObject(offline);
   });
+
+  test.each([true, false])(
+    "may be offline only, and is led where nobody else has it (clean: %s)",
+    (isClean) => {
+      const image = withTopics(clusterOf(1), topic("x"));
+      const previousBrokerEpoch = isClean ? image.brokers.get(1)!.brokerEpoch : null;
+      const others = { logDirs: [uuid()], previousBrokerEpoch };
+      const back = restart(image, { brokerId: 1, hasOfflineDirectories: true, ...others });
+      expect(partitionOf(back.unfenced).leader).toBe(1);
+      const gone = restart(back.unfenced, { brokerId: 1, logDirs: others.logDirs });
+      expect(partitionOf(gone.unfenced).leader).toBe(NO_LEADER);
+    },
+  );
 
   test("is named, so that somebody can be told", () => {
     const before = withTopics(clusterOf(1), topic("x", { numPartitions: 2 }));

@@ -1,10 +1,12 @@
 import { SeededRandom } from "../../../src/base/random.ts";
+import type { QuorumDescription } from "../../../src/raft/raft-client.ts";
 import type { Uuid } from "../../../src/base/ids.ts";
 import { brokerListDefault } from "../../../src/server/config-admin.ts";
 import { BrokerSessions } from "../../../src/server/metadata/broker-sessions.ts";
 import {
   type ControllerCommand,
   CREATE_TOPICS,
+  type DecisionContext,
   DELETE_TOPICS,
 } from "../../../src/server/metadata/controller-commands.ts";
 import type { CreatableTopic } from "../../../src/server/metadata/create-topics.ts";
@@ -19,16 +21,28 @@ export const CONFIG_RULES = {
   brokerListDefault,
 };
 
+/** Of one node that has written nothing. */
+const QUORUM: QuorumDescription = {
+  ...{ leaderId: 1, leaderEpoch: 1, voters: [], replicas: [] },
+  ...{ highWatermark: 0, endOffset: 0, flushedEndOffset: 0 },
+};
+
 type Executing = Pick<MetadataManager, "execute">;
 
 /** A controller that decides on one image and appends nothing; `asked` is what it was asked. */
-export function deciding(image: MetadataImage): Executing & { readonly asked: unknown[] } {
+export function deciding(
+  image: MetadataImage,
+  over: Partial<DecisionContext> = {},
+): Executing & { readonly asked: unknown[] } {
   const asked: unknown[] = [];
   const context = {
     ...{ nodeId: 1, defaults: DEFAULTS, configRules: CONFIG_RULES },
     random: new SeededRandom("deciding"),
     sessions: new BrokerSessions({ sessionTimeoutMs: 9000 }),
     nowMs: () => 0,
+    wallMs: () => 0,
+    quorum: () => QUORUM,
+    ...over,
   };
   return {
     asked,
