@@ -1,5 +1,4 @@
-import type { Clock } from "../../base/clock.ts";
-import { type Uuid, ZERO_UUID } from "../../base/ids.ts";
+import { ZERO_UUID } from "../../base/ids.ts";
 import { APIS } from "../../protocol/apis.ts";
 import { errorCode, errorMessage } from "../../protocol/errors.ts";
 import type {
@@ -8,70 +7,46 @@ import type {
 } from "../../protocol/messages/55-describe-quorum.ts";
 import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 import type { MetadataManager } from "../metadata/metadata-manager.ts";
+import { DESCRIBE_QUORUM } from "../metadata/quorum-commands.ts";
 import { CLUSTER_METADATA_TOPIC } from "../metadata/topic-names.ts";
+import { QUORUM_TIMEOUT_MS } from "./raft-voters.ts";
 
 // DescribeQuorum, versions 0-2 (KIP-595): 1 added times (KIP-836), 2 messages, directory ids and where
-// the voters listen (KIP-853). The quorum is of one: this node, which opens no port for controllers.
+// the voters listen (KIP-853). Any node answers: it asks the active controller.
 
 type Partition = DescribeQuorumResponse["topics"][number]["partitions"][number];
 
 const FIRST_VERSION_WITH_DIRECTORIES = 2;
 
-export interface DescribeQuorumDependencies {
-  readonly metadata: Pick<MetadataManager, "quorum">;
-  readonly clock: Pick<Clock, "wallMs">;
-  readonly nodeId: number;
-  /** Of the directory that the metadata log lies in. */
-  readonly directoryId: Uuid;
-}
-
-export function describeQuorumHandler(
-  dependencies: DescribeQuorumDependencies,
-): TypedApiHandler<typeof APIS.describeQuorum.request, typeof APIS.describeQuorum.response> {
-  const { metadata, nodeId } = dependencies;
-  return handlerFor(APIS.describeQuorum, (request, { apiVersion }) => {
-    const none = { errorCode: errorCode("NONE"), errorMessage: null };
+export function describeQuorumHandler({
+  metadata,
+}: {
+  readonly metadata: Pick<MetadataManager, "execute">;
+}): TypedApiHandler<typeof APIS.describeQuorum.request, typeof APIS.describeQuorum.response> {
+  return handlerFor(APIS.describeQuorum, async (request, { apiVersion }) => {
     if (!isOfTheMetadataLog(request)) {
+      const none = { errorCode: errorCode("NONE"), errorMessage: null };
       return { ...none, topics: unknownPartitions(request), nodes: [] };
     }
-    if (metadata.quorum.leaderId !== nodeId) {
-      const partitions = [refused(0, "NOT_LEADER_OR_FOLLOWER")];
-      return { ...none, topics: [{ topicName: CLUSTER_METADATA_TOPIC, partitions }], nodes: [] };
-    }
-    const hasDirectories = apiVersion >= FIRST_VERSION_WITH_DIRECTORIES;
-    return {
-      ...none,
-      topics: [
-        { topicName: CLUSTER_METADATA_TOPIC, partitions: [describe(dependencies, hasDirectories)] },
-      ],
-      nodes: hasDirectories ? [{ nodeId, listeners: [] }] : [],
-    };
+    const answer = await metadata.execute(DESCRIBE_QUORUM, request, QUORUM_TIMEOUT_MS);
+    return apiVersion >= FIRST_VERSION_WITH_DIRECTORIES ? answer : withoutDirectories(answer);
   });
 }
 
-function describe(
-  { metadata, clock, nodeId, directoryId }: DescribeQuorumDependencies,
-  hasDirectories: boolean,
-): Partition {
-  const { leaderEpoch, logEndOffset, highWatermark } = metadata.quorum;
-  // A leader has its own log as it is now.
-  const nowMs = clock.wallMs();
-  const voter = {
-    replicaId: nodeId,
-    replicaDirectoryId: hasDirectories ? directoryId : ZERO_UUID,
-    logEndOffset,
-    lastFetchTimestamp: nowMs,
-    lastCaughtUpTimestamp: nowMs,
-  };
+function withoutDirectories(answer: DescribeQuorumResponse): DescribeQuorumResponse {
+  const bare = (replicas: Partition["currentVoters"]) =>
+    replicas.map((each) => ({ ...each, replicaDirectoryId: ZERO_UUID }));
   return {
-    partitionIndex: 0,
-    errorCode: errorCode("NONE"),
-    errorMessage: null,
-    leaderId: nodeId,
-    leaderEpoch,
-    highWatermark,
-    currentVoters: [voter],
-    observers: [],
+    ...answer,
+    topics: answer.topics.map(({ topicName, partitions }) => ({
+      topicName,
+      partitions: partitions.map((partition) => ({
+        ...partition,
+        currentVoters: bare(partition.currentVoters),
+        observers: bare(partition.observers),
+      })),
+    })),
+    nodes: [],
   };
 }
 
@@ -88,20 +63,15 @@ function isOfTheMetadataLog({ topics }: DescribeQuorumRequest): boolean {
 function unknownPartitions({ topics }: DescribeQuorumRequest): DescribeQuorumResponse["topics"] {
   return topics.map(({ topicName, partitions }) => ({
     topicName,
-    partitions: partitions.map(({ partitionIndex }) =>
-      refused(partitionIndex, "UNKNOWN_TOPIC_OR_PARTITION"),
-    ),
+    partitions: partitions.map(({ partitionIndex }) => unknownPartition(partitionIndex)),
   }));
 }
 
-function refused(
-  partitionIndex: number,
-  error: "NOT_LEADER_OR_FOLLOWER" | "UNKNOWN_TOPIC_OR_PARTITION",
-): Partition {
+function unknownPartition(partitionIndex: number): Partition {
   return {
     partitionIndex,
-    errorCode: errorCode(error),
-    errorMessage: errorMessage(error),
+    errorCode: errorCode("UNKNOWN_TOPIC_OR_PARTITION"),
+    errorMessage: errorMessage("UNKNOWN_TOPIC_OR_PARTITION"),
     leaderId: 0,
     leaderEpoch: 0,
     highWatermark: 0,

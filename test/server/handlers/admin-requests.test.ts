@@ -1,9 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { errorCode, errorName } from "../../../src/protocol/errors.ts";
 import type { ElectLeadersResponse } from "../../../src/protocol/messages/43-elect-leaders.ts";
+import type { AlterPartitionReassignmentsResponse } from "../../../src/protocol/messages/45-alter-partition-reassignments.ts";
+import type { UnregisterBrokerResponse } from "../../../src/protocol/messages/64-unregister-broker.ts";
 import type { UpdateFeaturesResponse } from "../../../src/protocol/messages/57-update-features.ts";
 import { createPartitionsHandler } from "../../../src/server/handlers/37-create-partitions.ts";
 import { electLeadersHandler } from "../../../src/server/handlers/43-elect-leaders.ts";
+import { alterPartitionReassignmentsHandler } from "../../../src/server/handlers/45-alter-partition-reassignments.ts";
+import { listPartitionReassignmentsHandler } from "../../../src/server/handlers/46-list-partition-reassignments.ts";
+import { unregisterBrokerHandler } from "../../../src/server/handlers/64-unregister-broker.ts";
 import { updateFeaturesHandler } from "../../../src/server/handlers/57-update-features.ts";
 import { type ItemError, itemError } from "../../../src/server/metadata/controller.ts";
 import { clusterOf, topic, withTopics } from "../metadata/cluster-image.ts";
@@ -24,6 +29,42 @@ test.each([0, 1, 2, 3])("CreatePartitions %i: passes on what the client wants", 
     { request: { topics, validateOnly: true, timeoutMs: 12 }, timeoutMs: 12 },
   ]);
   expect(answer).toMatchObject({ results });
+});
+
+test.each([0, 1])(
+  "reassignments %i: what the client wants comes to be, is told, and is called off",
+  async (version) => {
+    const image = withTopics(clusterOf(1, 2), topic("x", { replicationFactor: 1 }));
+    const [before] = image.topicsByName.get("x")!.partitions;
+    const replicas = [...before!.replicas, before!.replicas.includes(1) ? 2 : 1];
+    const ask = async (partitions: { partitionIndex: number; replicas: number[] | null }[]) => {
+      const metadata = deciding(image);
+      const request = { timeoutMs: 77, topics: [{ name: "x", partitions }] };
+      const handler = alterPartitionReassignmentsHandler({ metadata });
+      const answer = await call(handler, new FakeContext(version), request);
+      expect(metadata.asked).toMatchObject([{ timeoutMs: 77, request }]);
+      return (answer as AlterPartitionReassignmentsResponse).responses[0]!.partitions;
+    };
+    expect(await ask([{ partitionIndex: 0, replicas }])).toMatchObject([{ errorCode: 0 }]);
+    const [refused] = await ask([{ partitionIndex: 0, replicas: null }]);
+    expect(errorName(refused!.errorCode)).toBe("NO_REASSIGNMENT_IN_PROGRESS");
+    const metadata = deciding(image);
+    const handler = listPartitionReassignmentsHandler({ metadata });
+    const listed = await call(handler, new FakeContext(0), { timeoutMs: 78, topics: null });
+    expect(listed).toMatchObject({ errorCode: 0, topics: [] });
+    expect(metadata.asked).toMatchObject([{ timeoutMs: 78 }]);
+  },
+);
+
+test.each([
+  [2, "NONE"],
+  [9, "BROKER_ID_NOT_REGISTERED"],
+])("UnregisterBroker %i: %s", async (brokerId, error) => {
+  const metadata = deciding(clusterOf(1, 2));
+  const answer = await call(unregisterBrokerHandler({ metadata }), new FakeContext(0), {
+    brokerId,
+  });
+  expect(errorName((answer as UnregisterBrokerResponse).errorCode)).toBe(error);
 });
 
 describe("ElectLeaders", () => {
