@@ -18,6 +18,8 @@ const [port, kind, count] = [Number(process.argv[2]), process.argv[3], Number(pr
 const PER_ADDRESS = 1000;
 const AT_A_TIME = 200;
 const COME_BACK_MS = kind.startsWith("deaf") ? 1_000 : 10_000;
+/** Each comes back after a time of its own, or all would in one burst: half as long to one and a half. */
+const SPREAD = 101;
 /** A deaf client asks so often at once, and once more each second: it learns by that that it was thrown out. */
 const DEAF_REQUESTS = 200;
 
@@ -56,7 +58,7 @@ function open(index) {
   socket.on("close", () => {
     if (hasConnected) connectedCount -= 1;
     goingOn.delete(socket);
-    setTimeout(() => open(index), COME_BACK_MS);
+    setTimeout(() => open(index), COME_BACK_MS * (0.5 + (index % SPREAD) / SPREAD));
   });
   return new Promise((resolve) => {
     socket.once("connect", resolve).once("close", resolve);
