@@ -32,6 +32,8 @@ import { type NodeMetadata, openNodeMetadata } from "./node-metadata.ts";
 import { Publisher } from "./metadata/publisher.ts";
 import type { TopicConfigs } from "./metadata/topic-configs.ts";
 import { BrokerMetrics } from "./metrics.ts";
+import { metadataMetrics, type MetadataMetricsParts } from "./metrics-metadata.ts";
+import { MetricsText } from "./metrics-text.ts";
 import { type BoundListener, Listeners } from "./net/listeners.ts";
 import { UncleanElections } from "./unclean-elections.ts";
 
@@ -103,7 +105,7 @@ class NodeBroker implements Broker {
   #metadata: MetadataManager | null = null;
   #isServing = false;
   /** Once it serves clients. */
-  #metrics: BrokerMetrics | null = null;
+  #metrics: { text: () => string | Promise<string> } | null = null;
   #starting: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
 
@@ -130,12 +132,14 @@ class NodeBroker implements Broker {
       isStopping: this.#closing !== null,
       directories: this.#logs?.directories ?? [],
       image: this.#metadata?.image ?? null,
+      controllerId: this.#metadata?.controllerId ?? null,
       nodeId: this.#config["node.id"],
+      isBroker: this.#isBroker,
     });
   }
 
-  metrics(): Promise<string> {
-    return this.#metrics?.text() ?? Promise.resolve("");
+  async metrics(): Promise<string> {
+    return (await this.#metrics?.text()) ?? "";
   }
 
   get config(): BrokerConfig {
@@ -167,8 +171,18 @@ class NodeBroker implements Broker {
     this.#onClose(() => timers.close());
     const logs = await this.#openLogs(timers);
     const { metadata, lifecycle } = await this.#openMetadata(logs, timers);
-    if (!this.#config["process.roles"].includes("broker")) {
+    if (!this.#isBroker) {
       await metadata.publish(NOTHING_HERE);
+      this.#metrics = {
+        text: () => {
+          const text = new MetricsText();
+          metadataMetrics(
+            text,
+            this.#metadataMetricsParts(metadata, () => false),
+          );
+          return text.toString();
+        },
+      };
       this.#isServing = true;
       return;
     }
@@ -233,9 +247,28 @@ class NodeBroker implements Broker {
     await this.#listeners.serve((...request) => dispatcher.start(...request));
     this.#metrics = new BrokerMetrics({
       ...{ clock, logs, replicas, dispatcher, fetchSessions, listeners: this.#listeners },
-      image: () => metadata.image,
-      uncleanLeaderElections: () => this.#uncleanElections.count,
+      metadata: this.#metadataMetricsParts(
+        metadata,
+        (topic, index) => replicas.partition(topic, index)?.refusal(-1) === null,
+      ),
     });
+  }
+
+  get #isBroker(): boolean {
+    return this.#config["process.roles"].includes("broker");
+  }
+
+  #metadataMetricsParts(
+    metadata: MetadataManager,
+    isServed: MetadataMetricsParts["isServed"],
+  ): MetadataMetricsParts {
+    return {
+      ...{ metadata, isServed, clock: this.#ports.clock },
+      nodeId: this.#config["node.id"],
+      isBroker: this.#isBroker,
+      isController: this.#config["process.roles"].includes("controller"),
+      uncleanLeaderElections: () => this.#uncleanElections.count,
+    };
   }
 
   async #openLogs(timers: TimerQueue): Promise<LogManager> {

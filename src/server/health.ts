@@ -15,10 +15,12 @@ export function healthChecks(parts: {
   readonly isStopping: boolean;
   readonly directories: readonly LogDirectoryState[];
   readonly image: MetadataImage | null;
+  /** The active controller, as far as the node knows. */
+  readonly controllerId: number | null;
   readonly nodeId: number;
+  readonly isBroker: boolean;
 }): readonly HealthCheck[] {
-  const { isServing, isStopping, directories, image, nodeId } = parts;
-  const registration = image?.brokers.get(nodeId);
+  const { isServing, isStopping, directories } = parts;
   const offline = directories.filter(({ isOnline }) => !isOnline).map(({ path }) => path);
   return [
     {
@@ -30,16 +32,7 @@ export function healthChecks(parts: {
           ? "Requests are answered."
           : "The broker is starting.",
     },
-    {
-      name: "registration",
-      isHealthy: registration?.isFenced === false,
-      detail:
-        registration === undefined
-          ? "The controller does not know this broker yet."
-          : registration.isFenced
-            ? "The broker is fenced."
-            : `The broker is registered in epoch ${registration.brokerEpoch}.`,
-    },
+    parts.isBroker ? registrationCheck(parts.image, parts.nodeId) : quorumCheck(parts.controllerId),
     {
       // As long as one is left the node serves what lies there.
       name: "log-directories",
@@ -50,4 +43,30 @@ export function healthChecks(parts: {
           : `These log directories take no batches: ${offline.join(", ")}.`,
     },
   ];
+}
+
+function registrationCheck(image: MetadataImage | null, nodeId: number): HealthCheck {
+  const registration = image?.brokers.get(nodeId);
+  return {
+    name: "registration",
+    isHealthy: registration?.isFenced === false,
+    detail:
+      registration === undefined
+        ? "The controller does not know this broker yet."
+        : registration.isFenced
+          ? "The broker is fenced."
+          : `The broker is registered in epoch ${registration.brokerEpoch}.`,
+  };
+}
+
+/** Of a node that has no clients: it is of use while it takes part. */
+function quorumCheck(controllerId: number | null): HealthCheck {
+  return {
+    name: "quorum",
+    isHealthy: controllerId !== null,
+    detail:
+      controllerId === null
+        ? "No active controller is known here."
+        : `Node ${controllerId} is the active controller.`,
+  };
 }

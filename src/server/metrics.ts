@@ -9,7 +9,7 @@ import type { Log } from "../storage/log.ts";
 import type { LogManager } from "../storage/log-manager.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import type { FetchSessions } from "./fetch-sessions.ts";
-import type { MetadataImage } from "./metadata/image.ts";
+import { metadataMetrics, type MetadataMetricsParts } from "./metrics-metadata.ts";
 import { type Labels, MetricsText } from "./metrics-text.ts";
 import type { Listeners } from "./net/listeners.ts";
 
@@ -21,11 +21,10 @@ export interface BrokerMetricsParts {
   readonly clock: Pick<Clock, "nowMs" | "afterPoll">;
   readonly logs: LogManager;
   readonly replicas: ReplicaManager;
-  readonly image: () => MetadataImage;
+  readonly metadata: MetadataMetricsParts;
   readonly dispatcher: Dispatcher;
   readonly fetchSessions: FetchSessions;
   readonly listeners: Listeners;
-  readonly uncleanLeaderElections: () => number;
 }
 
 /** Topics that are gathered, and partitions that are written, before others have their turn again. */
@@ -88,7 +87,7 @@ export class BrokerMetrics {
     const text = new MetricsText();
     await this.#topics(text);
     await this.#partitions(text);
-    this.#controller(text);
+    metadataMetrics(text, this.#parts.metadata);
     this.#requests(text);
     this.#node(text);
     return text.toString();
@@ -132,44 +131,6 @@ export class BrokerMetrics {
       }
     }
     writeCounts(text, counts);
-  }
-
-  #controller(text: MetricsText): void {
-    const image = this.#parts.image();
-    const brokers = [...image.brokers.values()];
-    const prefix = "kafka_controller_kafkacontroller_";
-    let partitionCount = 0;
-    let offlineCount = 0;
-    let imbalancedCount = 0;
-    for (const { name, partitions } of image.topicsById.values()) {
-      partitionCount += partitions.length;
-      for (const { partitionIndex, leader, replicas } of partitions) {
-        if (leader < 0 || !this.#isServed(name, partitionIndex)) offlineCount += 1;
-        else if (leader !== replicas[0]) imbalancedCount += 1;
-      }
-    }
-    const gauges: readonly (readonly [string, string, number])[] = [
-      ["activecontrollercount", "Whether this node is the active controller.", 1],
-      ["globaltopiccount", "Topics of the cluster.", image.topicsById.size],
-      ["globalpartitioncount", "Partitions of the cluster.", partitionCount],
-      ["offlinepartitionscount", "Partitions that nobody serves.", offlineCount],
-      ["preferredreplicaimbalancecount", "Not led by the first replica.", imbalancedCount],
-      ["activebrokercount", "Brokers.", brokers.filter(({ isFenced }) => !isFenced).length],
-      ["fencedbrokercount", "Fenced brokers.", brokers.filter(({ isFenced }) => isFenced).length],
-    ];
-    for (const [name, help, value] of gauges) text.single(prefix + name, "gauge", help, value);
-    text.single(
-      "kafka_controller_controllerstats_uncleanleaderelections_total",
-      "counter",
-      "Elections of a leader that may lack what was committed.",
-      this.#parts.uncleanLeaderElections(),
-    );
-  }
-
-  /** As far as this node can say: it leads all that it has. */
-  #isServed(topic: string, partitionIndex: number): boolean {
-    const partition = this.#parts.replicas.partition(topic, partitionIndex);
-    return partition?.refusal(-1) === null;
   }
 
   #requests(text: MetricsText): void {

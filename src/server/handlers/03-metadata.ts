@@ -9,7 +9,12 @@ import {
   type PartitionImage,
   type TopicImage,
 } from "../metadata/image.ts";
-import { endPointOf, isReachableBy, offlineReplicas } from "../metadata/image-queries.ts";
+import {
+  controllerForClients,
+  endPointOf,
+  isReachableBy,
+  offlineReplicas,
+} from "../metadata/image-queries.ts";
 import {
   GROUP_METADATA_TOPIC,
   isInternalTopic,
@@ -84,9 +89,7 @@ export function metadataHandler(
     return {
       brokers: reachableBrokers(view),
       clusterId: dependencies.clusterId,
-      // Requests for the controller may go to any broker; they are forwarded where need be.
-      controllerId:
-        image.brokers.get(dependencies.nodeId)?.isFenced === false ? dependencies.nodeId : -1,
+      controllerId: controllerForClients(image, dependencies.nodeId, listenerName),
       topics: wanted.map((entry) => answerFor(view, entry)),
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? ALL_CLUSTER_OPERATIONS

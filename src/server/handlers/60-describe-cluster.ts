@@ -8,7 +8,7 @@ import { handlerFor, type TypedApiHandler } from "../api-handler.ts";
 import { ALL_CLUSTER_OPERATIONS, NOT_ASKED } from "../authorized-operations.ts";
 import { type ItemError, itemError } from "../metadata/controller.ts";
 import type { MetadataImage } from "../metadata/image.ts";
-import { endPointOf, isReachableBy } from "../metadata/image-queries.ts";
+import { controllerForClients, endPointOf, isReachableBy } from "../metadata/image-queries.ts";
 import type { MetadataManager } from "../metadata/metadata-manager.ts";
 
 // DescribeCluster, versions 0-2 (KIP-700): 1 added the kind of endpoint that the client believes to talk
@@ -44,9 +44,7 @@ export function describeClusterHandler(
       errorMessage: null,
       endpointType: BROKER_ENDPOINT,
       clusterId: dependencies.clusterId,
-      // Requests for the controller may go to any broker; they are forwarded where need be.
-      controllerId:
-        image.brokers.get(dependencies.nodeId)?.isFenced === false ? dependencies.nodeId : -1,
+      controllerId: controllerForClients(image, dependencies.nodeId, listenerName),
       brokers: brokersOf(image, listenerName, request.includeFencedBrokers),
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? ALL_CLUSTER_OPERATIONS

@@ -25,6 +25,20 @@ export function isReachableBy(broker: BrokerImage, listenerName: string): boolea
   return !broker.isFenced && endPointOf(broker, listenerName) !== null;
 }
 
+/**
+ * The node that clients take for the controller: any that they can reach, as each sends on what is for the
+ * active one (KIP-590); `preferredId` if it can be. -1: none can.
+ */
+export function controllerForClients(
+  image: MetadataImage,
+  preferredId: number,
+  listenerName: string,
+): number {
+  const reachable = [...image.brokers.values()].filter((each) => isReachableBy(each, listenerName));
+  const chosen = reachable.find(({ brokerId }) => brokerId === preferredId) ?? reachable[0];
+  return chosen?.brokerId ?? -1;
+}
+
 /** Replicas that clients of the listener cannot reach, or whose directory is not there. */
 export function offlineReplicas(
   image: MetadataImage,

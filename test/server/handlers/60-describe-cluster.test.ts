@@ -18,11 +18,12 @@ async function ask(
   version: number,
   request: Partial<DescribeClusterRequest> = {},
   listenerName = "PLAINTEXT",
+  nodeId = 1,
 ) {
   const handler = describeClusterHandler({
     metadata: { image: IMAGE },
     clusterId: "cluster",
-    nodeId: 1,
+    nodeId,
   });
   const context = Object.assign(new FakeContext(version), { listenerName });
   const fields = {
@@ -51,6 +52,12 @@ describe("DescribeCluster", () => {
       });
     },
   );
+
+  test("the controller is a broker that the client can reach, this one if it can be", async () => {
+    expect((await ask(2, {}, "PLAINTEXT", 2)).controllerId).toBe(2);
+    expect([1, 2]).toContain((await ask(2, {}, "PLAINTEXT", 3)).controllerId);
+    expect((await ask(2, {}, "ABSENT")).controllerId).toBe(-1);
+  });
 
   test("KIP-1073: of fenced ones only when it is asked", async () => {
     const { brokers } = await ask(2, { includeFencedBrokers: true });
