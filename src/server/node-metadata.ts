@@ -2,6 +2,7 @@ import { must } from "../base/assert.ts";
 import type { Ports } from "../base/ports.ts";
 import type { RpcAddress } from "../base/rpc.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
+import { KafkaError } from "../protocol/errors.ts";
 import type { RaftTiming } from "../raft/core/state.ts";
 import { RaftDriver } from "../raft/driver.ts";
 import type { RaftPeers } from "../raft/driver-options.ts";
@@ -92,7 +93,7 @@ interface Parts {
   lifecycle: BrokerLifecycle | null;
 }
 
-const NO_LEADER_KNOWN = { leaderId: null, leaderEpoch: -1 };
+const NO_LEADER_KNOWN = { leaderId: null, leaderEpoch: 0 };
 
 async function openPeers(
   { ports, logs, timers, onClose }: NodeMetadataDependencies,
@@ -115,8 +116,10 @@ async function openPeers(
         voterAddress: (nodeId) => voterAddress(node.raft, nodeId),
       }),
       service: {
+        // Whoever has known this node as the leader may be back before its own start has come so far.
         serve: (request) =>
-          must(node.metadata, "nobody is led to a node that has no metadata").serve(request),
+          node.metadata?.serve(request) ??
+          Promise.reject(new KafkaError("NOT_CONTROLLER", "this node is starting")),
         brokerGone: (session) => node.metadata?.brokerGone(session),
       },
     },

@@ -1,47 +1,63 @@
 import { parseArgs } from "node:util";
 import { SystemClock } from "../base/clock.ts";
-import type { Offload } from "../base/offload.ts";
 import { InlineOffload } from "../server/offload.ts";
+import { type CommandOptions, differencesOf } from "./command.ts";
+import { runQuorum } from "./quorum/command.ts";
 import { type RunResult, runSeed } from "./run.ts";
 
-const USAGE = `usage: npm run sim -- [--seed N | --seeds FROM-TO] [--once] [--verbose]
+const WORKLOADS: ReadonlySet<string> = new Set(["node", "quorum"]);
 
-Runs a whole broker in virtual time: clients produce and consume while it is killed and loses power. Each
-seed runs twice, and both runs must have the same hash over all port calls and response bytes. Exits 1 on
-a violation, with the command that repeats it. --once runs each seed only once.`;
+const USAGE = `usage: npm run sim -- [--workload node|quorum] [--seed N | --replay N | --seeds FROM-TO] [--once] [--verbose]
+
+Runs whole brokers in virtual time. node: clients produce and consume while one is killed and loses power.
+quorum: three to five nodes share their metadata, clients change it, and all goes wrong. Each seed runs
+twice, and both runs must have the same hash over all port calls and response bytes. Exits 1 on a violation,
+with the command that repeats it. --once runs each seed only once; --replay runs one and tells all of it.`;
 
 /** Runs seeds as the command line asks. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
     options: {
+      workload: { type: "string", default: "node" },
       seed: { type: "string" },
+      replay: { type: "string" },
       seeds: { type: "string" },
       once: { type: "boolean" },
       verbose: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
-  const seeds = seedsOf(values.seed, values.seeds ?? "1-100");
-  if (values.help === true || seeds === null) {
+  const seeds = seedsOf(values.replay ?? values.seed, values.seeds ?? "1-100");
+  if (values.help === true || seeds === null || !WORKLOADS.has(values.workload)) {
     console.log(USAGE);
     return values.help === true ? 0 : 2;
   }
+  const offload = await InlineOffload.open();
+  const isVerbose = values.verbose === true || values.replay !== undefined;
+  const options = { offload, isOnce: values.once === true, isVerbose };
+  return values.workload === "quorum" ? runQuorum(seeds, options) : runNode(seeds, options);
+}
+
+async function runNode(
+  seeds: readonly number[],
+  { offload, isOnce, isVerbose }: CommandOptions,
+): Promise<number> {
   const clock = new SystemClock();
   const startMs = clock.nowMs();
-  const offload = await InlineOffload.open();
   // Modules that are loaded at first use would take real time in the first run only.
   await runSeed({ seed: 0, offload });
   const hashes = new Map<string, number>();
   const totals = { failed: 0, acked: 0, lost: 0, crashes: 0, events: 0 };
   for (const seed of seeds) {
     const first = await runSeed({ seed, offload });
-    const second = values.once === true ? first : await runSeed({ seed, offload });
-    const problems = [...problemsOf(first), ...(await differencesOf(first, second, offload))];
+    const second = isOnce ? first : await runSeed({ seed, offload });
+    const run = (): Promise<RunResult> => runSeed({ seed, offload, keepsLines: true });
+    const problems = [...problemsOf(first), ...(await differencesOf(first, second, run))];
     const other = hashes.get(first.hash);
     if (other !== undefined) problems.push(`the hash is the same as that of seed ${other}`);
     hashes.set(first.hash, seed);
-    report(first, problems, values.verbose === true);
+    report(first, problems, isVerbose);
     if (problems.length > 0) totals.failed += 1;
     totals.acked += first.ackedCount;
     totals.lost += first.lostCount;
@@ -50,7 +66,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const seconds = ((clock.nowMs() - startMs) / 1000).toFixed(1);
   console.log(
-    `${seeds.length} seeds${values.once === true ? "" : " twice"} in ${seconds} s: ${totals.crashes} crashes, ` +
+    `${seeds.length} seeds${isOnce ? "" : " twice"} in ${seconds} s: ${totals.crashes} crashes, ` +
       `${totals.acked} records acked, ${totals.lost} of them lost where that is the expected result ` +
       `(no fsync and a power cut), ${totals.failed} seeds failed`,
   );
@@ -74,25 +90,6 @@ function report(result: RunResult, problems: readonly string[], isVerbose: boole
 
 function problemsOf(result: RunResult): string[] {
   return result.findings.map(({ rule, detail }) => `${rule}: ${detail}`);
-}
-
-/** Where two runs of one seed part. */
-async function differencesOf(
-  first: RunResult,
-  second: RunResult,
-  offload: Offload,
-): Promise<string[]> {
-  if (first.hash === second.hash) return [];
-  const runs = [
-    await runSeed({ seed: first.seed, offload, keepsLines: true }),
-    await runSeed({ seed: first.seed, offload, keepsLines: true }),
-  ] as const;
-  const [one, two] = runs.map(({ lines }) => lines) as [readonly string[], readonly string[]];
-  const at = one.findIndex((line, index) => line !== two[index]);
-  const message = `not deterministic: ${first.hash} and ${second.hash}`;
-  if (at < 0) return [message];
-  const before = one.slice(Math.max(0, at - 5), at).join("\n    ");
-  return [`${message}\n    ${before}\n  - ${one[at] ?? ""}\n  + ${two[at] ?? "the end"}`];
 }
 
 function seedsOf(seed: string | undefined, range: string): number[] | null {
