@@ -238,6 +238,8 @@ export class ReplicaManager {
    */
   resign(topic: string, partitionIndex: number): Promise<void> {
     this.#forget(topic, partitionIndex);
+    // Others take over what a node led that stops.
+    if (this.#isClosed) return Promise.resolve();
     return this.#change(topic, partitionIndex, () => {
       // Once more: it may have been opened between the call and this turn.
       this.#forget(topic, partitionIndex);

@@ -100,6 +100,14 @@ describe("ReplicaManager", () => {
     expect(second.highWatermark).toBe(1);
   });
 
+  test("what others take over while this node stops is given up in silence", async () => {
+    const node = new Node();
+    const partition = await node.lead();
+    await node.replicas.close();
+    await node.replicas.resign("t", 0);
+    expect(partition.isLeader).toBe(false);
+  });
+
   test("a resignation that meets an opening waits for it, and wins", async () => {
     const node = new Node();
     let open = (): void => undefined;

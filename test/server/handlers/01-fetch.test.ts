@@ -397,6 +397,25 @@ describe("a fetch that is refused", () => {
     ]);
   });
 
+  test("one that another node leads is told at once, with whoever does, and not waited beside", async () => {
+    const node = await lead();
+    const topic = { name: "t", topicId: TOPIC_ID, partitions: [{}, {}] };
+    node.replicas.follow({
+      topicsByName: new Map([["t", topic]]),
+      topicsById: new Map([[TOPIC_ID, topic]]),
+    });
+    const { responses, nodeEndpoints } = await responseOf(
+      fetch(node, [{}, { index: 1 }], { version: 16 }),
+    );
+    const answers = responses.flatMap(({ partitions }) => partitions);
+    expect(answers.map(({ errorCode }) => errorName(errorCode))).toEqual([
+      "NONE",
+      "NOT_LEADER_OR_FOLLOWER",
+    ]);
+    expect(answers[1]!.currentLeader).toEqual({ leaderId: 2, leaderEpoch: 7 });
+    expect(nodeEndpoints).toMatchObject([{ nodeId: 2, host: "plaintext" }]);
+  });
+
   test("for one unknown partition among others still waits for those, or the client would spin", async () => {
     const node = await lead();
     const fetched = fetch(node, [{ topic: "u" }, {}]);
