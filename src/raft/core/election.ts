@@ -6,6 +6,9 @@ import type { Candidate, Prospective } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 import { isSameReplica, type ReplicaKey, replicaText } from "./voters.ts";
 
+/** Part of the election backoff: some ten times what a vote and its sync take. */
+const LEADER_GONE_SPREAD = 5;
+
 /** Waits for a leader; a voter stands for election when none shows up. */
 export function becomeUnattached(state: RaftState, waitMs = electionTimeoutMs(state)): void {
   state.role = { kind: "unattached", electionAtMs: state.nowMs + waitMs };
@@ -75,14 +78,40 @@ export function onVoteAnswer(state: RaftState, from: ReplicaKey, answer: VoteAns
   const { role, voters } = state;
   if (answer.epoch !== state.epoch || !voters.has(from)) return;
   if (role.kind !== (answer.isPreVote ? "prospective" : "candidate")) return;
-  if (answer.isGranted) role.granted.set(replicaText(from), from);
-  else role.refused.add(replicaText(from));
+  if (answer.isGranted) {
+    role.granted.set(replicaText(from), from);
+    role.refused.delete(replicaText(from));
+  } else {
+    role.refused.add(replicaText(from));
+  }
   if (role.granted.size >= voters.majority) {
     if (role.kind === "prospective") becomeCandidate(state);
     else becomeLeader(state, [...role.granted.values()]);
-  } else if (voters.all.length - role.refused.size < voters.majority) {
-    onLost(state, role);
+  } else {
+    giveUpIfLost(state, role);
   }
+}
+
+/** Nobody is there to answer: for this ballot that is a refusal (R16). */
+export function onVoterGone(state: RaftState, role: Prospective | Candidate, nodeId: number): void {
+  const voter = state.voters.all.find((each) => each.nodeId === nodeId);
+  if (voter === undefined || role.refused.has(replicaText(voter))) return;
+  role.refused.add(replicaText(voter));
+  giveUpIfLost(state, role);
+}
+
+/**
+ * The leader's process is gone (R16). All who follow it learn that in the same moment: each waits a little,
+ * at random, or they would split the vote; whoever asks first is elected by those who still wait.
+ */
+export function onLeaderGone(state: RaftState): void {
+  const spreadMs = Math.floor(state.timing.electionBackoffMaxMs / LEADER_GONE_SPREAD);
+  becomeUnattached(state, state.isElectable && spreadMs > 0 ? state.randomBelow(spreadMs) : 0);
+}
+
+function giveUpIfLost(state: RaftState, role: Prospective | Candidate): void {
+  const { voters } = state;
+  if (voters.all.length - role.refused.size < voters.majority) onLost(state, role);
 }
 
 /** It will not be elected: others may, before it tries again. */

@@ -3,9 +3,11 @@ import {
   becomeProspective,
   becomeUnattached,
   onElectionTick,
+  onLeaderGone,
   onLeaderResigned,
   onVoteAnswer,
   onVoteRequest,
+  onVoterGone,
 } from "./election.ts";
 import type { Effect, RaftEvent, SnapshotEvent } from "./events.ts";
 import {
@@ -272,7 +274,10 @@ export class RaftNode {
 
   #onUnreachable(nodeId: number): void {
     const { role } = this.#state;
-    if (role.kind === "follower" && role.leaderId === nodeId) this.#leaveLeader(nodeId);
+    if (role.kind === "follower" && role.leaderId === nodeId) onLeaderGone(this.#state);
+    if (role.kind === "prospective" || role.kind === "candidate") {
+      onVoterGone(this.#state, role, nodeId);
+    }
   }
 
   #onMessage(from: ReplicaKey, message: Message): void {
