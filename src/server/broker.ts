@@ -69,7 +69,7 @@ export interface BrokerLimits {
 const DRAIN_TIMEOUT_MS = 1_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 /** How long it waits for others to take over what it leads. */
-const CONTROLLED_SHUTDOWN_MS = 10_000;
+const CONTROLLED_SHUTDOWN_MS = 5_000;
 
 /** What the metadata means for a node that is no broker. */
 const NOTHING_HERE = {
