@@ -5,7 +5,7 @@ import type { QuorumPlan } from "./plan.ts";
 import type { QuorumNode } from "./quorum-node.ts";
 import type { QuorumSimWorld } from "./world.ts";
 
-type Fault = (this: void, schedule: FaultSchedule) => Promise<void> | void;
+type Fault = (schedule: FaultSchedule) => Promise<void>;
 
 const FAULTS: Readonly<Record<string, Fault>> = {
   "kill -9": (it) => it.reboot(it.any(), (node) => node.kill()),
@@ -80,7 +80,7 @@ export class FaultSchedule {
       this.world.verdict.tell(name);
       this.world.trace.add("fault", name);
       this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
-      const undone = Promise.resolve(must(FAULTS[name], "a fault")(this));
+      const undone = must(FAULTS[name], "a fault")(this);
       this.#pending.add(undone);
       void undone.then(() => this.#pending.delete(undone));
       // Now and then all of it heals, so that the cluster gets on.
@@ -216,9 +216,10 @@ export class FaultSchedule {
     }
   }
 
-  breakConnections(): void {
+  breakConnections(): Promise<void> {
     const [a, b] = this.#two();
     this.world.rpc.breakConnections(a, b);
+    return Promise.resolve();
   }
 
   slowDown(): Promise<void> {
@@ -276,10 +277,11 @@ export class FaultSchedule {
     await this.disturb(node, [rule], 5_000);
   }
 
-  jumpClock(node: QuorumNode): void {
+  jumpClock(node: QuorumNode): Promise<void> {
     this.#tell(node);
     const jumps = [3_600_000, -3_600_000, 86_400_000, 500, -500, 0];
     node.wallOffsetMs = must(jumps[this.below(jumps.length)], "a jump");
+    return Promise.resolve();
   }
 
   /** At most one voter of a run, and not before its promises are others' as well. */

@@ -45,8 +45,7 @@ export class ImageChecks {
     }
     for (const [brokerId, places] of this.#owed) {
       for (const place of places) if (!hasPlace(after, brokerId, place)) places.delete(place);
-      const [was, is] = [before.brokers.get(brokerId), after.brokers.get(brokerId)];
-      if (was?.isFenced !== true || is?.isFenced !== false) continue;
+      if (after.brokers.get(brokerId)?.isFenced !== false) continue;
       this.#verdict.that(
         "R5",
         places.size === 0,

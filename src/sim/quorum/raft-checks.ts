@@ -5,7 +5,7 @@ import type {
   RaftListener,
   SnapshotPart,
 } from "../../raft/raft-client.ts";
-import { replicaText } from "../../raft/core/voters.ts";
+import { type ReplicaKey, replicaText } from "../../raft/core/voters.ts";
 import { EMPTY_IMAGE, type MetadataImage } from "../../server/metadata/image.ts";
 import { ImageBuilder } from "../../server/metadata/image-builder.ts";
 import { imageText } from "./image-text.ts";
@@ -32,6 +32,8 @@ interface Dependencies {
   readonly wire: WireChecks;
   readonly reference: ReferenceLog;
   readonly nowMs: () => number;
+  /** How many are configured: all of them found the cluster, or nobody. */
+  readonly voterCount: number;
 }
 
 /** The rules of the quorum on what a node is given and does, and on how it stands after each event. */
@@ -214,10 +216,14 @@ export class RaftChecks {
     const { voters } = raft.quorum;
     if (voters.length === 0) return;
     wire.voters ??= voters;
-    const textOf = (keys: typeof wire.voters): string =>
-      (keys ?? []).map(replicaText).sort().join();
+    const textOf = (keys: readonly ReplicaKey[]): string => keys.map(replicaText).sort().join();
     const [known, said] = [textOf(wire.voters), textOf(voters)];
     verdict.that("K13", known === said, () => `node ${node.id} goes by ${said}, not ${known}`);
+    verdict.that(
+      "R14",
+      voters.length === this.#dependencies.voterCount,
+      () => `a cluster of ${said} alone was founded`,
+    );
     verdict.that("R14", known === said, () => `node ${node.id} is of ${said}, not of ${known}`);
   }
 

@@ -1,4 +1,5 @@
 import { type Random, randomBelow } from "../../base/random.ts";
+import type { MetadataImage } from "../../server/metadata/image.ts";
 import { AdminClient } from "./admin-client.ts";
 import { FaultSchedule } from "./faults.ts";
 import type { QuorumNode } from "./quorum-node.ts";
@@ -13,6 +14,8 @@ const MIN_FAULTS = 3;
 const MAX_FAULTY_MS = 240_000;
 /** So long after the last fault everything must be well again. */
 const CONVERGENCE_MS = 60_000;
+/** And so long after that each broker has applied it. */
+const SERVED_MS = 20_000;
 
 /** One run: clients change the metadata while all goes wrong; then nothing does, and all is compared. */
 export class QuorumScenario {
@@ -95,24 +98,34 @@ export class QuorumScenario {
     for (const node of this.#world.brokers) await this.#compareServed(client, node);
   }
 
-  /** K16, E15: each broker serves what all have agreed on. */
-  async #compareServed(client: AdminClient, { id, options }: QuorumNode): Promise<void> {
-    const { verdict, reference } = this.#world;
-    const { brokers, topics } = await client.served(options.clientPort);
-    const { topicsByName, brokers: agreed } = reference.image;
-    const unfenced = [...agreed.values()].filter(({ isFenced }) => !isFenced);
-    const idsOf = (ids: readonly number[]): string => ids.toSorted((a, b) => a - b).join();
-    const said = idsOf(brokers.map(({ nodeId }) => nodeId));
-    const known = idsOf(unfenced.map(({ brokerId }) => brokerId));
-    verdict.that("K16", said === known, () => `node ${id} tells of ${said}, not ${known}`);
-    const textOf = (name: string | null, topicId: string, count: number): string =>
-      `${name}/${topicId}/${count}`;
-    const served = topics.map((one) => textOf(one.name, one.topicId, one.partitions.length));
-    const expected = [...topicsByName.values()].map((one) =>
-      textOf(one.name, one.topicId, one.partitions.length),
+  /** K16, E15: each broker comes to serve what all have agreed on. */
+  async #compareServed(client: AdminClient, node: QuorumNode): Promise<void> {
+    const { clock, verdict, reference } = this.#world;
+    const agreed = agreedText(reference.image);
+    const deadlineMs = clock.nowMs + SERVED_MS;
+    let served = await this.#servedText(client, node);
+    // What is agreed on is applied a little later.
+    while (served.text !== agreed && clock.nowMs < deadlineMs) {
+      await this.#world.sleep(50);
+      served = await this.#servedText(client, node);
+    }
+    const { text, brokers } = served;
+    const known = idsText(unfencedIds(reference.image));
+    verdict.that(
+      "K16",
+      brokers === known,
+      () => `node ${node.id} tells of ${brokers}, not ${known}`,
     );
-    const isSame = served.toSorted().join() === expected.toSorted().join();
-    verdict.that("E15", isSame, () => `node ${id} serves ${served.join()}, not ${expected.join()}`);
+    verdict.that("E15", text === agreed, () => `node ${node.id} serves ${text}, not ${agreed}`);
+  }
+
+  async #servedText(client: AdminClient, { options }: QuorumNode) {
+    const { brokers, topics } = await client.served(options.clientPort);
+    const names = topics.map(({ name, topicId, partitions }) =>
+      topicText(name, topicId, partitions.length),
+    );
+    const ids = idsText(brokers.map(({ nodeId }) => nodeId));
+    return { brokers: ids, text: [ids, ...names.toSorted()].join() };
   }
 
   #isWhole(): boolean {
@@ -170,4 +183,23 @@ export class QuorumScenario {
     });
     return [...lines, `agreed: ${reference.endOffset}, brokers ${brokers.join(", ")}`].join("\n");
   }
+}
+
+function agreedText(image: MetadataImage): string {
+  const names = [...image.topicsByName.values()].map(({ name, topicId, partitions }) =>
+    topicText(name, topicId, partitions.length),
+  );
+  return [idsText(unfencedIds(image)), ...names.toSorted()].join();
+}
+
+function unfencedIds({ brokers }: MetadataImage): number[] {
+  return [...brokers.values()].flatMap(({ brokerId, isFenced }) => (isFenced ? [] : [brokerId]));
+}
+
+function topicText(name: string | null, topicId: string, partitionCount: number): string {
+  return `${name}/${topicId}/${partitionCount}`;
+}
+
+function idsText(ids: readonly number[]): string {
+  return ids.toSorted((a, b) => a - b).join(" ");
 }

@@ -155,14 +155,33 @@ export class WireChecks {
       () => `${key} says ${message.kind} in ${epoch}, and has said ${said}`,
     );
     this.#saidEpochs.set(key, Math.max(said, epoch));
-    if (message.kind === "beginQuorumEpoch") {
-      this.onLeader(`node ${node.id}`, node.id, epoch);
-      this.#verdict.that("K14", this.isVoter(node), () => `observer ${key} leads ${epoch}`);
-    }
-    if (message.kind === "fetch") this.#onPromise(node, message.fetchOffset);
-    if (message.kind === "vote" && !message.isPreVote) this.#onCandidacy(node, process, message);
-    if (message.kind === "voteAnswer" && !message.isPreVote && message.isGranted) {
-      this.#onVote(node, { key, epoch, candidateId: to });
+    this.#onRole(node, process, to, message);
+  }
+
+  #onRole(node: QuorumNode, process: NodeProcess, to: number, message: RaftMessage): void {
+    const key = replicaText({ nodeId: node.id, directoryId: node.directoryId ?? ZERO_UUID });
+    switch (message.kind) {
+      case "beginQuorumEpoch":
+        this.onLeader(`node ${node.id}`, node.id, message.epoch);
+        this.#verdict.that(
+          "K14",
+          this.isVoter(node),
+          () => `observer ${key} leads ${message.epoch}`,
+        );
+        break;
+      case "fetch":
+        this.#onPromise(node, message.fetchOffset);
+        break;
+      case "vote":
+        if (!message.isPreVote) this.#onCandidacy(node, process, message);
+        break;
+      case "voteAnswer":
+        if (!message.isPreVote && message.isGranted) {
+          this.#onVote(node, { key, epoch: message.epoch, candidateId: to });
+        }
+        break;
+      default:
+        break;
     }
   }
 

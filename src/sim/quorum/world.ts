@@ -61,7 +61,13 @@ export class QuorumSimWorld implements NodeWatcher {
     });
     const { verdict, wire, reference } = this;
     const nowMs = (): number => clock.nowMs;
-    this.raft = new RaftChecks({ verdict, wire, reference, nowMs });
+    this.raft = new RaftChecks({
+      verdict,
+      wire,
+      reference,
+      nowMs,
+      voterCount: this.controllers.length,
+    });
     this.history = new AdminHistory(verdict, reference);
   }
 
