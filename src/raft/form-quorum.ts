@@ -32,6 +32,8 @@ export interface FormQuorumOptions {
 const INTERVAL_MS = 500;
 /** How often the log says whom it waits for. */
 const INTERVALS_PER_LINE = 60;
+/** Others that are started beside this one are there by then; whoever waits longer is to know for whom. */
+const INTERVALS_BEFORE_FIRST = 6;
 
 /** Nobody has been in a quorum before; the state that is then of one who has promised nothing in it. */
 const NEW_VOTER = { leaderEpoch: 0, leaderId: null, voted: null, hasOthers: true } as const;
@@ -60,6 +62,13 @@ export async function formQuorum(
   logger.info({ voterIds, isFounder: formation.isFounder }, "the quorum is not formed yet");
   const voters = await new Forming(ports, options, formation).run(signal);
   logger.info({ voters }, "the quorum is formed");
+  if (voterIds.includes(self.nodeId) && !voters.some((voter) => isSameReplica(voter, self))) {
+    logger.warn(
+      { ...self },
+      "this node is an observer: the quorum has begun without this directory, so it does not vote; an " +
+        "operator takes its old directory out and adds this one (kafka-metadata-quorum)",
+    );
+  }
   return voters;
 }
 
@@ -143,7 +152,7 @@ class Forming {
     const { clock, logger } = this.#ports;
     const { isFounder, missingIds } = this.#formation;
     this.#intervalCount += 1;
-    if (this.#intervalCount % INTERVALS_PER_LINE === 0) {
+    if (this.#intervalCount % INTERVALS_PER_LINE === INTERVALS_BEFORE_FIRST) {
       const waitsFor = isFounder ? missingIds : "the founder";
       logger.warn(
         { waitsFor },
