@@ -86,6 +86,23 @@ export async function openNodeMetadata(
   return { metadata, lifecycle };
 }
 
+let quorumModules: ReturnType<typeof importQuorumModules> | null = null;
+
+/**
+ * What only a node of several needs: a lone one does without, and starts the sooner. Once loaded it takes no
+ * real time any more, which the simulator relies on.
+ */
+export function loadQuorumModules(): ReturnType<typeof importQuorumModules> {
+  quorumModules ??= importQuorumModules();
+  return quorumModules;
+}
+
+async function importQuorumModules() {
+  const { NodePeers } = await import("./peers/node-peers.ts");
+  const { formQuorum } = await import("../raft/form-quorum.ts");
+  return { NodePeers, formQuorum };
+}
+
 /** What comes to be after the streams that ask for it. */
 interface Parts {
   raft: RaftDriver | null;
@@ -103,8 +120,7 @@ async function openPeers(
   const { clock, random, logger, openRpc } = ports;
   const { clusterId } = logs;
   const { directoryId } = metadataDirectory(logs);
-  // A lone node does without all that is for others, and starts the sooner.
-  const { NodePeers } = await import("./peers/node-peers.ts");
+  const { NodePeers } = await loadQuorumModules();
   const peers = await NodePeers.open(
     { ...{ clock, logger, openRpc, timers }, random: random.fork("peers") },
     options,
@@ -145,7 +161,7 @@ async function openRaft(
   if (quorum === null || peers === null) return RaftDriver.open(raftPorts, raftOptions);
   const { transport } = peers;
   const { clusterId } = logs;
-  const { formQuorum } = await import("../raft/form-quorum.ts");
+  const { formQuorum } = await loadQuorumModules();
   const keys = await formQuorum(
     { disk, clock, logger, transport },
     {

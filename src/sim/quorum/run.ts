@@ -1,6 +1,7 @@
 import { loopTurn } from "../../base/clock.ts";
 import type { Offload } from "../../base/offload.ts";
 import { type Random, randomBelow, SeededRandom } from "../../base/random.ts";
+import { loadQuorumModules } from "../../server/node-metadata.ts";
 import { Guard } from "../guard.ts";
 import { Trace } from "../trace.ts";
 import { type QuorumPlan, planOf } from "./plan.ts";
@@ -44,6 +45,7 @@ export interface QuorumRunResult {
 /** Runs the workload of several nodes in a world of its own. The same seed gives the same result. */
 export async function runQuorumSeed(options: QuorumRunOptions): Promise<QuorumRunResult> {
   const { seed, offload } = options;
+  await loadQuorumModules();
   const random = new SeededRandom(`quorum-${seed}`);
   const plan = planOf(random.fork("plan"));
   const trace = new Trace({ keepsLines: options.keepsLines ?? false });

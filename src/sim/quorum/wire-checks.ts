@@ -21,7 +21,7 @@ export class WireChecks {
   readonly #leaders = new Map<number, number>();
   /** By replica and epoch. */
   readonly #votes = new Map<string, number>();
-  readonly #saidEpochs = new Map<string, number>();
+  readonly #saidEpochs = new Map<string, { process: number; before: number; greatest: number }>();
   /** Who has granted a process pre-votes since it last stood for election. */
   readonly #preVotes = new WeakMap<NodeProcess, Set<number>>();
   /** When a process has heard a fetch of each voter. */
@@ -148,13 +148,17 @@ export class WireChecks {
       durable >= epoch,
       () => `${key} says ${message.kind} ${epoch}, its disk ${durable}`,
     );
-    const said = this.#saidEpochs.get(key) ?? 0;
+    // Messages of one process may overtake each other; what an earlier one has said must hold for all.
+    const said = this.#saidEpochs.get(key) ?? { process: 0, before: 0, greatest: 0 };
+    if (said.process !== process.number) said.before = said.greatest;
     this.#verdict.that(
       "K7",
-      epoch >= said,
-      () => `${key} says ${message.kind} in ${epoch}, and has said ${said}`,
+      epoch >= said.before,
+      () => `${key} says ${message.kind} in ${epoch}, and has said ${said.before}`,
     );
-    this.#saidEpochs.set(key, Math.max(said, epoch));
+    said.process = process.number;
+    said.greatest = Math.max(said.greatest, epoch);
+    this.#saidEpochs.set(key, said);
     this.#onRole(node, process, to, message);
   }
 
