@@ -20,7 +20,10 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/protocol/golden/**", "test/{integration,kill,compat,faults,hostile}/**"],
+          exclude: [
+            "test/protocol/golden/**",
+            "test/{integration,kill,compat,faults,hostile,quorum}/**",
+          ],
           testTimeout: 30_000,
         },
       },
@@ -65,6 +68,16 @@ export default defineConfig({
           globalSetup: [BUILD, "test/support/stock-clients.ts"],
           testTimeout: 900_000,
           hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "quorum",
+          include: ["test/quorum/**/*.test.ts"],
+          globalSetup: [BUILD],
+          testTimeout: 900_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

@@ -9,6 +9,8 @@ import { endProcessesIn, ownProcess } from "./child-processes.ts";
 
 export interface BrokerOptions {
   readonly dataDirectory: string;
+  /** A properties file; what follows from the other options goes over it. */
+  readonly file?: string;
   /** 0 for a free one; the port of an earlier process for a restart. */
   readonly port?: number;
   readonly overrides?: Readonly<Record<string, string | number>>;
@@ -19,22 +21,23 @@ export class BrokerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | string>;
   readonly #output: string[];
-  readonly port: number;
+  #port: number | null = null;
 
-  private constructor(
-    child: ChildProcess,
-    exited: Promise<number | string>,
-    output: string[],
-    port: number,
-  ) {
+  private constructor(child: ChildProcess, exited: Promise<number | string>, output: string[]) {
     this.#child = child;
     this.#exited = exited;
     this.#output = output;
-    this.port = port;
   }
 
   /** Resolves when the broker says that it listens; rejects with all it printed when it exits instead. */
   static async start(options: BrokerOptions): Promise<BrokerProcess> {
+    const broker = BrokerProcess.spawn(options);
+    await broker.listening();
+    return broker;
+  }
+
+  /** A process that may wait for others before it listens. */
+  static spawn(options: BrokerOptions): BrokerProcess {
     const overrides = {
       "node.id": 1,
       listeners: `PLAINTEXT://127.0.0.1:${options.port ?? 0}`,
@@ -49,6 +52,7 @@ export class BrokerProcess {
       process.execPath,
       [
         "bin/broker",
+        ...(options.file === undefined ? [] : [options.file]),
         ...Object.entries(overrides).flatMap(([key, value]) => ["--override", `${key}=${value}`]),
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
@@ -58,18 +62,27 @@ export class BrokerProcess {
       ([code, signal]) => (signal as string | null) ?? (code as number),
     );
     const output: string[] = [];
-    child.stderr.setEncoding("utf8").on("data", (text: string) => output.push(text));
-    const port = await new Promise<number>((resolve, reject) => {
-      createInterface({ input: child.stdout }).on("line", (line) => {
-        output.push(`${line}\n`);
-        const port = listeningPort(line);
-        if (port !== null) resolve(port);
-      });
-      void exited.then((code) => {
-        reject(new Error(`the broker ended with ${code} before it listened:\n${output.join("")}`));
-      });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      output.push(text);
+      child.emit("said");
     });
-    return new BrokerProcess(child, exited, output, port);
+    const broker = new BrokerProcess(child, exited, output);
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      output.push(`${line}\n`);
+      broker.#port ??= listeningPort(line);
+      child.emit("said");
+    });
+    return broker;
+  }
+
+  /** Resolves when it listens; rejects with all it printed when it exits instead. */
+  async listening(): Promise<void> {
+    await this.#said(() => this.#port !== null, "it listened");
+  }
+
+  /** Of its first listener. */
+  get port(): number {
+    return must(this.#port, "it listens");
   }
 
   get bootstrap(): string {
@@ -87,13 +100,20 @@ export class BrokerProcess {
 
   /** Resolves when it has printed the text; rejects when it ends without. */
   async printed(text: string): Promise<void> {
+    await this.#said(() => this.output.includes(text), `"${text}"`);
+  }
+
+  /** Resolves with its exit code, or the signal's name. */
+  get exited(): Promise<number | string> {
+    return this.#exited;
+  }
+
+  async #said(isSo: () => boolean, what: string): Promise<void> {
     const ended = this.#exited.then((code) => {
-      throw new Error(`the broker ended with ${code} and without "${text}":\n${this.output}`);
+      throw new Error(`the broker ended with ${code} before ${what}:\n${this.output}`);
     });
-    while (!this.output.includes(text)) {
-      await Promise.race([ended, once(must(this.#child.stdout, "it is a pipe"), "data")]);
-    }
     ended.catch(() => undefined);
+    while (!isSo()) await Promise.race([ended, once(this.#child, "said")]);
   }
 
   /** SIGKILL; resolves when the process is gone. */

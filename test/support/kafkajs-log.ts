@@ -3,10 +3,10 @@ import kafkajs, { type Kafka } from "kafkajs";
 process.env["KAFKAJS_NO_PARTITIONER_WARNING"] = "1";
 
 /** A kafkajs client that keeps trying while a broker is down. */
-export function kafkaClient(bootstrap: string): Kafka {
+export function kafkaClient(...bootstrap: readonly string[]): Kafka {
   return new kafkajs.Kafka({
     clientId: "test",
-    brokers: [bootstrap],
+    brokers: [...bootstrap],
     logLevel: kafkajs.logLevel.NOTHING,
     retry: { initialRetryTime: 50, maxRetryTime: 200, factor: 0.2, retries: 200 },
   });
