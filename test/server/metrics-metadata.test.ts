@@ -14,7 +14,12 @@ import {
 
 /** Brokers 1 and 2 serve, 3 is fenced; of the four partitions 1 leads one, 2 two, nobody one. */
 const IMAGE = (() => {
-  const replicas = [[1, 2], [1, 2], [2, 1], [2, 1]];
+  const replicas = [
+    [1, 2],
+    [1, 2],
+    [2, 1],
+    [2, 1],
+  ];
   const assignments = replicas.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }));
   const image = withTopics(
     decide(clusterOf(1, 2), (before) => registerBroker(before, registration(3), before.offset + 1)),
