@@ -322,13 +322,16 @@ async function servedGroups(
     clientSoftwareName: "fuzz",
     clientSoftwareVersion: "1",
   });
-  const served = groups.filter(({ api, version, isRequest }) =>
+  const advertised = groups.filter(({ api, version, isRequest }) =>
     apiKeys.some(
       ({ apiKey, minVersion, maxVersion }) =>
         isRequest && apiKey === api.key && version >= minVersion && version <= maxVersion,
     ),
   );
+  // A broker that is told to leave its cluster does.
+  const served = advertised.filter(({ api }) => api.key !== APIS.unregisterBroker.key);
   for (const { apiKey, minVersion, maxVersion } of apiKeys) {
+    if (apiKey === APIS.unregisterBroker.key) continue;
     for (let version = minVersion; version <= maxVersion; version += 1) {
       const known = Object.values(APIS).find(({ key }) => key === apiKey);
       const isDecodable = known !== undefined && includesVersion(known.request.versions, version);

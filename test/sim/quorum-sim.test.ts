@@ -8,7 +8,7 @@ beforeAll(async () => {
   offload = await InlineOffload.open();
   // What is imported at first use is there from now on.
   await runQuorumSeed({ seed: 0, offload });
-});
+}, 120_000);
 
 function run(seed: number): Promise<QuorumRunResult> {
   return runQuorumSeed({ seed, offload });

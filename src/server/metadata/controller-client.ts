@@ -44,7 +44,7 @@ export class ControllerClient {
   /**
    * Decides at once where this node leads. A command that was sent to another is committed when this
    * resolves. Rejects with KafkaError: that of the decision, of the log, or after `timeoutMs` that there is no
-   * controller; a command whose answer was lost is sent again, and finds what it did the first time.
+   * controller (REQUEST_TIMED_OUT); a command whose answer was lost is sent again, and finds what it did the first time.
    */
   run<Req extends Message, Res extends Message>(
     command: ControllerCommand<Req, Res>,
@@ -82,7 +82,10 @@ export class ControllerClient {
         };
       } catch (error) {
         if (!(error instanceof KafkaError) || !RETRIED.has(error.errorName)) throw error;
-        if (clock.nowMs() + RETRY_BACKOFF_MS >= deadlineMs) throw error;
+        if (clock.nowMs() + RETRY_BACKOFF_MS >= deadlineMs) {
+          const message = `no controller has answered in ${timeoutMs} ms: ${error.message}`;
+          throw new KafkaError("REQUEST_TIMED_OUT", message, { cause: error });
+        }
       }
       await new Promise<void>((resolve) =>
         this.#dependencies.timers.after(RETRY_BACKOFF_MS, resolve),

@@ -294,6 +294,7 @@ export class MetadataManager {
       this.#publication.resume();
       this.#controller.activate(leaderEpoch, this.#publication.committedImage());
       this.#duties.begin();
+      this.#logger.debug({ leaderEpoch }, "this node is the active controller");
     } else {
       this.#duties.end();
       this.#controller.deactivate();
