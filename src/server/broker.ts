@@ -29,6 +29,7 @@ import type { LogLevels } from "./log-levels.ts";
 import { brokerOverrides, clusterOverrides, type MetadataImage } from "./metadata/image.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
 import { type NodeMetadata, openNodeMetadata } from "./node-metadata.ts";
+import { peerOptionsOf } from "./peer-options.ts";
 import { Publisher } from "./metadata/publisher.ts";
 import type { TopicConfigs } from "./metadata/topic-configs.ts";
 import { BrokerMetrics } from "./metrics.ts";
@@ -159,8 +160,10 @@ class NodeBroker implements Broker {
   }
 
   close(): Promise<void> {
-    // Whoever waits for other nodes waits no longer.
-    this.#stop.abort(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
+    // Whoever waits for other nodes waits no longer; the start of a lone node comes to its end.
+    if (peerOptionsOf(this.#config) !== null) {
+      this.#stop.abort(new KafkaError("NOT_CONTROLLER", "the node is shutting down"));
+    }
     this.#closing ??= this.#close();
     return this.#closing;
   }

@@ -24,6 +24,16 @@ describe("a run of the simulator", () => {
     expect((await run(seed)).hash).toBe(first.hash);
   });
 
+  test.each([[52, "a lone node that is told to stop while it starts comes up first"]])(
+    "seed %i: %s",
+    async (seed) => {
+      const first = await run(seed);
+      expect(first.findings).toEqual([]);
+      expect(first.ackedCount).toBe(first.sentCount);
+      expect((await run(seed)).hash).toBe(first.hash);
+    },
+  );
+
   test("other seeds have other hashes", async () => {
     const hashes = [(await run(7)).hash, (await run(8)).hash];
     expect(new Set(hashes).size).toBe(2);
