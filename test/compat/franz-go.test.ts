@@ -204,8 +204,7 @@ describe("franz-go and its admin client", () => {
   test("is told at once what is not served", async () => {
     expect(await run("unserved")).toEqual({
       errors: {
-        ...{ acls: TOO_OLD, quotas: TOO_OLD, reassignments: TOO_OLD, listing: TOO_OLD },
-        scram: TOO_OLD,
+        ...{ acls: TOO_OLD, quotas: TOO_OLD, scram: TOO_OLD },
         transactions: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
       },
       brokersAfter: 1,

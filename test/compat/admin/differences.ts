@@ -38,5 +38,5 @@ export const PENDING: readonly KnownDifference[] = [
       /^(share|streams) groups\/|^features\/(finalized|supported) (group|share|streams)\.version$/,
   },
   { row: "users, ACLs, quotas, delegation tokens", cases: /^(acls|quotas|scram|tokens)\// },
-  { row: "reassignments, other nodes", cases: /^(reassignments|nodes)\// },
+  { row: "moving partitions to other brokers", cases: /^(reassignments|nodes)\// },
 ];

@@ -184,19 +184,12 @@ func unservedScenario(w world) facts {
 		Operations(kadm.OpAny).ResourcePatternType(kadm.ACLPatternAny)
 	_, describeAcls := w.admin.DescribeACLs(w.context, acls)
 	_, quotas := w.admin.DescribeClientQuotas(w.context, false, nil)
-	moves := kadm.AlterPartitionAssignmentsReq{}
-	moves.Assign("some", 0, []int32{1})
-	_, reassignments := w.admin.AlterPartitionAssignments(w.context, moves)
-	partitions := kadm.TopicsSet{}
-	partitions.Add("some", 0)
-	_, listing := w.admin.ListPartitionReassignments(w.context, partitions)
 	_, scram := w.admin.DescribeUserSCRAMs(w.context)
 	producer := w.newClient(kgo.TransactionalID("never"))
 	defer producer.Close()
 	return facts{
 		"errors": map[string]string{
-			"acls": name(describeAcls), "quotas": name(quotas),
-			"reassignments": name(reassignments), "listing": name(listing), "scram": name(scram),
+			"acls": name(describeAcls), "quotas": name(quotas), "scram": name(scram),
 			"transactions": name(producer.BeginTransaction()),
 		},
 		"brokersAfter": len(must(w.admin.ListBrokers(w.context))),
