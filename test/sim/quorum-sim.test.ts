@@ -16,7 +16,7 @@ function run(seed: number): Promise<QuorumRunResult> {
 
 const K_IDS = Array.from({ length: 18 }, (_, index) => `K${index + 1}`);
 
-describe("a run of several nodes", () => {
+describe("a run of several nodes", { timeout: 120_000 }, () => {
   test("every K id has a checker, and a few runs make each of them look", async () => {
     expect(Object.keys(RULES)).toEqual(expect.arrayContaining(K_IDS));
     const looked = new Set<string>();
