@@ -109,6 +109,8 @@ export class LogMove {
   #isWanted = true;
   /** The copy bears the log's name. */
   #isNamed = false;
+  /** The cluster knows of the new place. */
+  #isAssigned = false;
 
   constructor(dependencies: LogMovesDependencies, route: Route, onEnd: () => void) {
     this.#dependencies = dependencies;
@@ -127,7 +129,9 @@ export class LogMove {
     const { topic, partitionIndex } = this.#route.id;
     const { sizeBytes, endOffset } = this.#copy;
     const offsetLag = Math.max(0, this.log.logEndOffset - endOffset);
-    return { topic, partitionIndex, sizeBytes, offsetLag, isFuture: true };
+    // The one that is served is always to be seen, also while the old one goes.
+    const isFuture = !this.#isAssigned || this.#route.from.logs.has(this.#route.key);
+    return { topic, partitionIndex, sizeBytes, offsetLag, isFuture };
   }
 
   /** Makes the directory of the copy. */
@@ -209,6 +213,7 @@ export class LogMove {
       if (this.#isNamed) await remove(this.to, key);
       throw error;
     }
+    this.#isAssigned = true;
     await remove(from, key);
     this.to.partitions.set(key, id);
     this.to.logs.set(key, log);

@@ -116,6 +116,30 @@ describe("a log that is moved", () => {
     await run(logs.close(null));
   });
 
+  test("is told as one that is served, in one directory, at every moment of the way", async () => {
+    const world = diskWorld(4);
+    const { run, steps } = world;
+    const { logs } = await start(world);
+    const log = await run(logs.openLog(ID, SETTINGS));
+    await append(log, world, 12);
+    const from = logs.pathOf("t", 0)!;
+    const to = otherThan(from);
+    const move = await run(logs.beginMove(ID, to));
+    await run(move.copy());
+    const state = { isOver: false };
+    const served = { highWatermark: () => 12, assign: () => Promise.resolve() };
+    const completing = move.complete(served).finally(() => (state.isOver = true));
+    const places = new Set<string>();
+    while (!state.isOver) {
+      const here = PATHS.filter((path) => logs.storedLogs(path).some(({ isFuture }) => !isFuture));
+      places.add(here.join());
+      await steps(1);
+    }
+    await completing;
+    expect([...places]).toEqual([from, to]);
+    await run(logs.close(null));
+  });
+
   test("stays where it was when the cluster cannot be told, and goes on there", async () => {
     const world = diskWorld(3);
     const { run } = world;

@@ -28,15 +28,17 @@ export function describeLogDirsHandler(
   const { logs } = dependencies;
   return handlerFor(APIS.describeLogDirs, async (request) => {
     const isWanted = wantedBy(request);
-    const results: Directory[] = [];
+    const spaces = new Map<string, Space | null>();
     for (const { path, isOnline } of logs.directories) {
-      const space = isOnline ? await spaceOf(dependencies.disk, path) : null;
-      results.push(
-        space === null
-          ? offline(path)
-          : describe(path, logs.storedLogs(path).filter(isWanted), space),
-      );
+      if (isOnline) spaces.set(path, await spaceOf(dependencies.disk, path));
     }
+    // All in one moment: a log that changes its place is in one of them, and not in two.
+    const results = logs.directories.map(({ path }) => {
+      const space = spaces.get(path) ?? null;
+      return space === null
+        ? offline(path)
+        : describe(path, logs.storedLogs(path).filter(isWanted), space);
+    });
     return { throttleTimeMs: 0, errorCode: errorCode("NONE"), results };
   });
 }
