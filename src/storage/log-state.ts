@@ -4,7 +4,7 @@ import type { Uuid } from "../base/ids.ts";
 import { type Random, randomBelow } from "../base/random.ts";
 import type { TimerQueue } from "../base/timer-queue.ts";
 import { KafkaError } from "../protocol/errors.ts";
-import { batchLastOffset, batchMaxTimestamp } from "../protocol/records/batch.ts";
+import { batchBaseOffset, batchLastOffset, batchMaxTimestamp } from "../protocol/records/batch.ts";
 import { replaceFile } from "./atomic-file.ts";
 import { encodeEpochCheckpoint } from "./checkpoint.ts";
 import type { DirectorySync } from "./directory-sync.ts";
@@ -118,7 +118,7 @@ export class LogState {
     const timestampMs = batchMaxTimestamp(batch);
     const next = { sizeBytes: batch.length, lastOffset, timestampMs };
     if (this.segments.active.shouldRoll(next, rollLimits(this.#config))) this.#roll();
-    this.epochs.assign(leaderEpoch, this.logEndOffset);
+    this.epochs.assign(leaderEpoch, batchBaseOffset(batch));
     const completed = this.producers.update(batch, 0, this.#dependencies.clock.nowMs());
     const { active } = this.segments;
     active.add(batch);

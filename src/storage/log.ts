@@ -3,7 +3,9 @@ import { DiskError } from "../base/disk.ts";
 import type { Offload } from "../base/offload.ts";
 import { KafkaError } from "../protocol/errors.ts";
 import {
+  batchBaseOffset,
   batchLastOffset,
+  batchLeaderEpoch,
   batchMaxTimestamp,
   batchSizeBytes,
   stampBatch,
@@ -235,6 +237,21 @@ export class Log {
       logAppendTimeMs: isStamped ? nowMs : -1,
       logStartOffset: this.logStartOffset,
     };
+  }
+
+  /**
+   * Appends one whole batch as the leader's log has it, synchronously, with the offsets and the leader epoch
+   * that are in it, and copies it. Its CRC was checked. It begins at the log's end, or above it where the
+   * leader's log was compacted, and no epoch falls. Throws KafkaError KAFKA_STORAGE_ERROR,
+   * NOT_LEADER_OR_FOLLOWER (closed).
+   */
+  appendReplicated(batch: Buffer): void {
+    this.refuseUnlessUsable();
+    assert(!this.#changes.isCutting, "nothing is appended to a log while it is cut");
+    assert(batch.length === batchSizeBytes(batch), "one whole batch is appended");
+    assert(batchBaseOffset(batch) >= this.logEndOffset, "a log's offsets increase (S1)");
+    const endOffset = batchLastOffset(batch) + 1;
+    this.#state.append(batch, this.#tail.add(batch, endOffset), batchLeaderEpoch(batch));
   }
 
   /**
