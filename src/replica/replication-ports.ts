@@ -61,10 +61,11 @@ export interface FollowedLog {
   readonly receivedOffset: number;
   readonly safeOffset: number;
   /**
-   * Takes a frame of the current session in, synchronously. "restate": it does not fit to the log, and the stream is to state
-   * the position anew; "failed": the log has failed, nothing is to be fetched until it is `onReady` again.
+   * Takes a frame of the current session in, synchronously. A promise: it does not fit to the log, the session is over here, and
+   * the position is to be stated anew when that resolves (never with a rejection). "failed": the log has failed; nothing is to be
+   * fetched before the manager says so by another `follow`.
    */
-  takeIn(frame: Frame): "taken" | "restate" | "failed";
+  takeIn(frame: Frame): "taken" | "failed" | Promise<void>;
   /**
    * What a session's end by the leader means: a truncation, or a new beginning at another offset. Resolves to whether to state
    * the position again: at once, or after a while; "never": this node knows better, and is about to be told by the controller.
