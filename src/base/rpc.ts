@@ -26,6 +26,8 @@ export interface RpcStreamListener {
   /** The other side has admitted us; first call. Whoever is opened to is not told. */
   onOpen?(answer: Buffer): void;
   onMessage(message: Buffer): void;
+  /** What was sent has left: `queuedBytes` has come down to 0. */
+  onDrain?(): void;
   /** Last call, always exactly one, unless this side has closed the stream itself. */
   onEnd(end: RpcEnd): void;
 }

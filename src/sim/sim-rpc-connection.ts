@@ -201,6 +201,9 @@ class StreamEnd implements RpcStream {
     this.#out = out;
     this.#options = options;
     this.remote = options.remote;
+    out.onDrain = () => {
+      if (this.#state === "open") this.#listener?.onDrain?.();
+    };
   }
 
   get machine(): string {
@@ -333,6 +336,8 @@ interface Parcel {
 /** One direction of a connection: parcels in order, each after its time. */
 class Pipe {
   readonly from: string;
+  /** The last of what was sent has been delivered. */
+  onDrain: () => void = () => undefined;
   readonly #to: string;
   readonly #dependencies: ConnectionDependencies;
   #parcels: Parcel[] = [];
@@ -397,5 +402,6 @@ class Pipe {
     const parcel = must(this.#parcels.shift(), "each event of a pipe has its parcel");
     this.#queuedBytes -= parcel.bytes;
     parcel.deliver();
+    if (parcel.bytes > 0 && this.#queuedBytes === 0) this.onDrain();
   }
 }

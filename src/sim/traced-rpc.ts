@@ -59,6 +59,12 @@ function tracedListener(listener: RpcStreamListener, trace: Trace): RpcStreamLis
       trace.add("rpc message", message);
       listener.onMessage(message);
     },
+    ...(listener.onDrain && {
+      onDrain: () => {
+        trace.add("rpc drain");
+        listener.onDrain?.();
+      },
+    }),
     onEnd: (end) => {
       trace.add("rpc end", end.kind, end.message);
       listener.onEnd(end);

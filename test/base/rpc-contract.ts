@@ -31,6 +31,7 @@ class Side {
   readonly opens: string[] = [];
   readonly messages: string[] = [];
   readonly ends: RpcEnd[] = [];
+  readonly queuedAtDrain: number[] = [];
   stream: RpcStream | null = null;
   onMessage: (message: Buffer) => void = () => undefined;
 
@@ -40,6 +41,7 @@ class Side {
       this.messages.push(message.toString());
       this.onMessage(message);
     },
+    onDrain: () => void this.queuedAtDrain.push(this.stream!.queuedBytes),
     onEnd: (end: RpcEnd) => void this.ends.push(end),
   };
 
@@ -116,6 +118,23 @@ export function describeRpcContract(name: string, makeWorld: () => Promise<RpcWo
       expect(far.messages).toEqual([...texts, "", large]);
       expect(near.messages).toEqual([large, ...texts, ""]);
       await world.until(() => near.stream!.queuedBytes === 0 && far.stream!.queuedBytes === 0);
+    });
+
+    test("either side is told when all that it has sent has left, each time", async () => {
+      await start();
+      const { near, far } = await connected();
+      for (const [sender, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        for (const round of [1, 2]) {
+          sender.say("x".repeat(3 * 1024 * 1024), "y");
+          expect(sender.stream!.queuedBytes).toBe(3 * 1024 * 1024 + 1);
+          await world.until(() => sender.queuedAtDrain.length === round);
+          await world.until(() => other.messages.length === 2 * round);
+        }
+        expect(sender.queuedAtDrain).toEqual([0, 0]);
+      }
     });
 
     test("what is sent before the admission is delivered after it", async () => {

@@ -165,6 +165,7 @@ class AcceptedStream implements RpcStream {
   #queuedBytes = 0;
   #state: "open" | "ending" | "over" = "open";
   #onOver: () => void = () => undefined;
+  #onDrain: () => void = () => undefined;
 
   constructor(call: Call, socket: Socket) {
     this.remote = call.getPeer();
@@ -174,6 +175,7 @@ class AcceptedStream implements RpcStream {
 
   listen(listener: RpcStreamListener, onOver: () => void): void {
     this.#onOver = onOver;
+    this.#onDrain = () => listener.onDrain?.();
     const over = (kind: "ended" | "lost", message: string): void => {
       const isHeard = this.#state === "open";
       this.#finish();
@@ -204,7 +206,10 @@ class AcceptedStream implements RpcStream {
   send(message: Buffer): void {
     if (this.#state !== "open") return;
     this.#queuedBytes += message.length;
-    this.#call.write(message, () => (this.#queuedBytes -= message.length));
+    this.#call.write(message, () => {
+      this.#queuedBytes -= message.length;
+      if (this.#queuedBytes === 0 && this.#state === "open") this.#onDrain();
+    });
   }
 
   end(): void {

@@ -175,7 +175,10 @@ class OpenedStream implements RpcStream {
   send(message: Buffer): void {
     if (this.#state === "closed" || this.#state === "over") return;
     this.#queuedBytes += message.length;
-    this.#call.write(message, () => (this.#queuedBytes -= message.length));
+    this.#call.write(message, () => {
+      this.#queuedBytes -= message.length;
+      if (this.#queuedBytes === 0 && this.#state === "open") this.#listener.onDrain?.();
+    });
   }
 
   end(): void {

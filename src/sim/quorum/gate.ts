@@ -2,7 +2,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Disk, DiskFile } from "../../base/disk.ts";
 import type { Connection, ConnectionListener, Net } from "../../base/net.ts";
 import type { Ports } from "../../base/ports.ts";
-import type { Rpc, RpcEnd, RpcService, RpcStream, RpcStreamListener } from "../../base/rpc.ts";
+import type { Rpc, RpcService, RpcStream, RpcStreamListener } from "../../base/rpc.ts";
 import type { SimClock } from "../sim-clock.ts";
 
 /** What reaches a process: while it is shut the process stands still, and all comes late, in its order. */
@@ -181,25 +181,26 @@ function gatedRpc(rpc: Rpc, gate: Gate): Rpc {
   return {
     listen: (address, services) => gate.later(rpc.listen(address, gatedServices(services, gate))),
     open: (address, service, opening, listener) => {
-      const one = gatedStream(listener, gate);
-      return one.wrap(rpc.open(address, service, opening, one.listener));
+      const one = gatedStream(gate);
+      return one.wrap(rpc.open(address, service, opening, one.hear(listener)));
     },
   };
 }
 
 /** After `end` and `destroy` nothing is called, nor what has waited since before. */
-function gatedStream(listener: RpcStreamListener, { pass }: Gate) {
+function gatedStream({ pass }: Gate) {
   let isOver = false;
   const unlessOver = (event: () => void): void =>
     pass(() => {
       if (!isOver) event();
     });
   return {
-    listener: {
-      onOpen: (answer: Buffer) => unlessOver(() => listener.onOpen?.(answer)),
-      onMessage: (message: Buffer) => unlessOver(() => listener.onMessage(message)),
-      onEnd: (end: RpcEnd) => unlessOver(() => listener.onEnd(end)),
-    },
+    hear: (listener: RpcStreamListener): RpcStreamListener => ({
+      onOpen: (answer) => unlessOver(() => listener.onOpen?.(answer)),
+      onMessage: (message) => unlessOver(() => listener.onMessage(message)),
+      ...(listener.onDrain && { onDrain: () => unlessOver(() => listener.onDrain?.()) }),
+      onEnd: (end) => unlessOver(() => listener.onEnd(end)),
+    }),
     wrap: (stream: RpcStream): RpcStream => ({
       remote: stream.remote,
       get queuedBytes() {
@@ -231,16 +232,8 @@ function gatedServices(
       return {
         ...admission,
         onStream: (stream) => {
-          let told: RpcStreamListener | null = null;
-          const one = gatedStream(
-            {
-              onMessage: (message) => told?.onMessage(message),
-              onEnd: (end) => told?.onEnd(end),
-            },
-            gate,
-          );
-          told = admission.onStream(one.wrap(stream));
-          return one.listener;
+          const one = gatedStream(gate);
+          return one.hear(admission.onStream(one.wrap(stream)));
         },
       };
     };

@@ -60,6 +60,7 @@ export class WireChecks {
         if (sender !== null) this.#onHeard(process, sender, decodeRaftMessage(message));
         listener.onMessage(message);
       },
+      onDrain: () => listener.onDrain?.(),
       onEnd: (end) => listener.onEnd(end),
     });
     const service =
