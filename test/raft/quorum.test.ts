@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { must } from "../../src/base/assert.ts";
 import type { Disk } from "../../src/base/disk.ts";
 import { SILENT_LOGGER } from "../../src/base/logger.ts";
+import { DEFAULT_TIMING } from "../../src/raft/core/state.ts";
 import { RaftDriver } from "../../src/raft/driver.ts";
 import { QuorumStateError } from "../../src/raft/quorum-state.ts";
 import { Snapshots } from "../../src/raft/snapshots.ts";
@@ -133,6 +134,20 @@ describe("a quorum of three and an observer", () => {
     expect(world.clock.nowMs - closedAtMs).toBeLessThan(1_900);
     world.start(leader);
     await agree(world);
+  });
+
+  test("R16: an observer that has lost its leader soon follows the next one", async () => {
+    for (let seed = 20; seed < 30; seed += 1) {
+      const { world, leader } = await formed(seed);
+      await world.close(leader);
+      const { key: next } = await nextLeader(world, leader);
+      const electedAtMs = world.clock.nowMs;
+      const observer = driverOf(world.machine(4));
+      await world.until(() => observer.leader.leaderId === next.nodeId, "it follows");
+      // What it asked the one that has gone may have to be taken for lost first.
+      const boundMs = DEFAULT_TIMING.requestTimeoutMs + 200;
+      expect(world.clock.nowMs - electedAtMs).toBeLessThan(boundMs);
+    }
   });
 
   test("R14: a wiped voter comes back as an observer, and a new founder finds the cluster", async () => {

@@ -9,8 +9,11 @@ import { isSameReplica, type ReplicaKey, replicaText } from "./voters.ts";
 /** Part of the election backoff: some ten times what a vote and its sync take. */
 const LEADER_GONE_SPREAD = 5;
 
-/** Waits for a leader; a voter stands for election when none shows up. */
-export function becomeUnattached(state: RaftState, waitMs = electionTimeoutMs(state)): void {
+/** How often an observer asks somebody for the leader, in the time after which one question is lost. */
+const ASKS_PER_REQUEST_TIMEOUT = 20;
+
+/** Waits for a leader; when none shows up, a voter stands for election, and an observer asks around. */
+export function becomeUnattached(state: RaftState, waitMs = leaderWaitMs(state)): void {
   state.role = { kind: "unattached", electionAtMs: state.nowMs + waitMs };
 }
 
@@ -170,6 +173,12 @@ function askForVotes(state: RaftState, isPreVote: boolean): void {
     lastEpoch,
     endOffset,
   }));
+}
+
+/** Who is asked may be gone, or not have heard of the new leader: an observer soon asks another one (R16). */
+function leaderWaitMs(state: RaftState): number {
+  if (state.isElectable) return electionTimeoutMs(state);
+  return Math.ceil(state.timing.requestTimeoutMs / ASKS_PER_REQUEST_TIMEOUT);
 }
 
 /** Never the same for all, or they would split the vote again and again. */

@@ -253,7 +253,7 @@ export class RaftNode {
     const voter = all[state.randomBelow(all.length)];
     // A fetch is a promise, an observer's too.
     if (voter !== undefined && state.log.isFlushed) sendFetch(state, voter.nodeId);
-    becomeUnattached(state, state.timing.requestTimeoutMs);
+    becomeUnattached(state);
   }
 
   #leaveLeader(leaderId: number): void {
