@@ -17,6 +17,11 @@ export function errorName(code: number): ErrorName {
   return nameByCode.get(code) ?? "UNKNOWN_SERVER_ERROR";
 }
 
+/** The error of that name; UNKNOWN_SERVER_ERROR when the table does not know it. */
+export function errorNamed(text: string): ErrorName {
+  return Object.hasOwn(ERRORS, text) ? (text as ErrorName) : "UNKNOWN_SERVER_ERROR";
+}
+
 /** The table's text for people. */
 export function errorMessage(name: ErrorName): string {
   return ERRORS[name][2];

@@ -11,7 +11,7 @@ export interface ReplicaPosition {
   readonly logStartOffset: number;
 }
 
-/** Begins with a partition, or begins anew: the session is greater than any before of this slot. */
+/** Begins with a partition, or begins anew: the session is greater than any before on this stream. */
 export interface Statement extends ReplicaPosition {
   /** The follower's number for the partition, on this stream. */
   readonly slot: number;
@@ -31,11 +31,13 @@ export interface Progress {
   readonly safeOffset: number;
 }
 
+/** In the order in which it takes effect. */
 export interface FollowerMessage {
-  readonly statements: readonly Statement[];
-  readonly progress: readonly Progress[];
-  /** Slots that are followed no more. Their numbers may be used again, with greater sessions. */
+  /** Slots that are followed no more. */
   readonly droppedSlots: readonly number[];
+  readonly statements: readonly Statement[];
+  /** Of sessions that the leader has ended meanwhile, too. */
+  readonly progress: readonly Progress[];
   /** Bytes of records that were written, or dropped, since the stream was opened. */
   readonly consumedBytes: number;
 }
@@ -53,17 +55,20 @@ export interface Frame {
 
 /** Why a session goes no further. */
 export type FollowerAnswer =
-  /** The logs part: the greatest epoch of the leader's that is not above the follower's, and its end. */
+  /** The logs part: the greatest epoch of the leader's that is not above the follower's, and its end; both -1: it has none. */
   | { readonly kind: "diverging"; readonly epoch: number; readonly endOffset: number }
   /** What is asked for is not there (any more). */
   | { readonly kind: "outOfRange"; readonly logStartOffset: number; readonly logEndOffset: number }
   /** By Kafka's name: NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID, KAFKA_STORAGE_ERROR, … */
   | { readonly kind: "refused"; readonly error: ErrorName };
 
+export type LeaderAnswer = FollowerAnswer & {
+  readonly slot: number;
+  readonly session: number;
+};
+
+/** Frames before answers. */
 export interface LeaderMessage {
   readonly frames: readonly Frame[];
-  readonly answers: readonly (FollowerAnswer & {
-    readonly slot: number;
-    readonly session: number;
-  })[];
+  readonly answers: readonly LeaderAnswer[];
 }

@@ -19,6 +19,7 @@ const FIXED32 = 5;
 /** Writes one message, field by field. */
 export class ProtobufWriter {
   readonly #chunks: Buffer[] = [];
+  #lengthBytes = 0;
 
   uint(field: number, value: number): void {
     if (value !== 0) this.#number(field, value);
@@ -50,20 +51,31 @@ export class ProtobufWriter {
   message(field: number, write: (writer: ProtobufWriter) => void): void {
     const inner = new ProtobufWriter();
     write(inner);
-    this.#delimited(field, inner.finish());
+    this.#push(varint(field * 8 + BYTES));
+    this.#push(varint(inner.#lengthBytes));
+    for (const chunk of inner.#chunks) this.#push(chunk);
   }
 
+  /** The one place where bytes are copied. */
   finish(): Buffer {
-    return Buffer.concat(this.#chunks);
+    return Buffer.concat(this.#chunks, this.#lengthBytes);
   }
 
   #number(field: number, value: number): void {
     assert(Number.isSafeInteger(value) && value >= 0, "a field's number is whole and not below 0");
-    this.#chunks.push(varint(field * 8 + VARINT), varint(value));
+    this.#push(varint(field * 8 + VARINT));
+    this.#push(varint(value));
   }
 
   #delimited(field: number, bytes: Buffer): void {
-    this.#chunks.push(varint(field * 8 + BYTES), varint(bytes.length), bytes);
+    this.#push(varint(field * 8 + BYTES));
+    this.#push(varint(bytes.length));
+    this.#push(bytes);
+  }
+
+  #push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#lengthBytes += chunk.length;
   }
 }
 

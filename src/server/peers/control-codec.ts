@@ -1,5 +1,4 @@
-import { ERRORS } from "../../protocol/error-table.ts";
-import type { ErrorName } from "../../protocol/errors.ts";
+import { type ErrorName, errorNamed } from "../../protocol/errors.ts";
 import { ProtobufReader, ProtobufWriter } from "../../protocol/peers/protobuf.ts";
 import type { LeaderAndEpoch } from "../../raft/raft-client.ts";
 import type { ControllerAnswer, ControllerRequest } from "../metadata/controller-apis.ts";
@@ -77,13 +76,8 @@ export function decodeControlAnswer(bytes: Buffer): ControlAnswer {
     return { correlationId, outcome: { kind: "answered", answer } };
   }
   const leader = { leaderId: reader.optionalUint(6), leaderEpoch: reader.uint(7) };
-  const name = isErrorName(error) ? error : "UNKNOWN_SERVER_ERROR";
   return {
     correlationId,
-    outcome: { kind: "refused", error: name, message: reader.string(3), leader },
+    outcome: { kind: "refused", error: errorNamed(error), message: reader.string(3), leader },
   };
-}
-
-function isErrorName(text: string): text is ErrorName {
-  return Object.hasOwn(ERRORS, text);
 }
