@@ -6,6 +6,7 @@ import { FrameDecoder } from "../../../src/protocol/frame.ts";
 import { decodeResponseHeader, encodeRequestFrame } from "../../../src/protocol/header.ts";
 import type { Encodable, Infer, Message } from "../../../src/protocol/schema.ts";
 
+const CLOSED = "the broker closed the connection";
 const MAX_FRAME_BYTES = 256 * 1024 * 1024;
 
 /** One connection to a broker, one request at a time. */
@@ -23,7 +24,7 @@ export class TcpClient {
     // A reset is a way of closing; "close" follows.
     socket.on("error", () => undefined);
     socket.on("close", () => {
-      this.#waiting?.reject(new Error("the broker closed the connection"));
+      this.#waiting?.reject(new Error(CLOSED));
     });
   }
 
@@ -38,6 +39,7 @@ export class TcpClient {
     version: number,
     body: Encodable<Req>,
   ): Promise<Infer<Res>> {
+    if (this.#socket.destroyed) throw new Error(CLOSED);
     const client = { correlationId: this.#nextCorrelationId++, clientId: "test" };
     const frame = await new Promise<Buffer>((resolve, reject) => {
       this.#waiting = { resolve, reject };
