@@ -1,13 +1,13 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { APIS } from "../../src/protocol/apis.ts";
-import { TcpClient } from "../server/support/tcp-client.ts";
+import { must } from "../../src/base/assert.ts";
 import { withTemporaryFolder } from "../support/broker-process.ts";
-import { kafkaClient } from "../support/kafkajs-log.ts";
+import { kafkaClient, readTopic } from "../support/kafkajs-log.ts";
 import { until } from "../support/until.ts";
 import { WireAdmin } from "./admins.ts";
-import { freePorts, Nodes } from "./nodes.ts";
+import { freePorts, type NodeOptions, Nodes } from "./nodes.ts";
+import { leadersBy, quorumBy } from "./views.ts";
 
 const BAD_CONFIGURATION = 78;
 
@@ -24,41 +24,6 @@ async function withNodes(
 
 const three = (folder: string) => Nodes.three(folder);
 
-/** What a node answers to DescribeQuorum: who votes, and who only follows. */
-async function quorumBy(port: number) {
-  const client = await TcpClient.open(port);
-  try {
-    const partitions = [{ partitionIndex: 0 }];
-    const answer = await client.ask(APIS.describeQuorum, 2, {
-      topics: [{ topicName: "__cluster_metadata", partitions }],
-    });
-    const partition = answer.topics[0]!.partitions[0]!;
-    const keys = (replicas: typeof partition.observers) =>
-      replicas.map(({ replicaId, replicaDirectoryId }) => ({ replicaId, replicaDirectoryId }));
-    return {
-      leaderId: partition.leaderId,
-      voters: keys(partition.currentVoters),
-      observers: keys(partition.observers),
-    };
-  } finally {
-    client.close();
-  }
-}
-
-/** The leader of each topic's only partition, as a node sees it; -1: none. */
-async function leadersBy(port: number): Promise<Map<string, number>> {
-  const client = await TcpClient.open(port);
-  try {
-    const { topics } = await client.ask(APIS.metadata, 12, {
-      topics: null,
-      ...{ allowAutoTopicCreation: false, includeTopicAuthorizedOperations: false },
-    });
-    return new Map(topics.map(({ name, partitions }) => [name!, partitions[0]!.leaderId]));
-  } finally {
-    client.close();
-  }
-}
-
 async function createTopics(bootstrap: string, topics: readonly string[]): Promise<void> {
   const admin = kafkaClient(...bootstrap.split(",")).admin();
   await admin.connect();
@@ -68,6 +33,13 @@ async function createTopics(bootstrap: string, topics: readonly string[]): Promi
     topics: topics.map((topic) => ({ topic, numPartitions: 1, replicationFactor: 1 })),
   });
   await admin.disconnect();
+}
+
+/** For the time in which some partitions have no leader: kafkajs asks for those of all topics, and waits. */
+async function createBy(nodes: Nodes, nodeId: number, topic: string): Promise<void> {
+  const admin = new WireAdmin(nodes, nodes.ids.indexOf(nodeId));
+  expect(await admin.create(topic, 1)).toMatchObject({ kind: "done" });
+  await admin.close();
 }
 
 describe("nodes that find each other", () => {
@@ -140,12 +112,103 @@ describe("nodes that find each other", () => {
       const after = await quorumBy(nodes.portOf(1));
       expect(after.voters).toEqual(voters);
       // As a broker it serves again, with all that was decided.
-      const admin = new WireAdmin(nodes, 2);
-      expect(await admin.create("made-by-3", 1)).toMatchObject({ kind: "done" });
-      await admin.close();
+      await createBy(nodes, 3, "made-by-3");
       expect([...(await leadersBy(nodes.portOf(3))).keys()].sort()).toEqual([
         ...["kept-1", "kept-2", "kept-3", "made-by-3"],
       ]);
     });
+  });
+});
+
+describe("nodes that stop and come back", () => {
+  test("SIGTERM to each in turn: it ends with 0, its partitions are offline, and come back with it", async () => {
+    await withNodes(three, async (nodes) => {
+      await nodes.start();
+      const kafka = kafkaClient(...nodes.bootstrap.split(","));
+      const topicOf = (nodeId: number) => `of-${nodeId}`;
+      const admin = kafka.admin();
+      await admin.connect();
+      await admin.createTopics({
+        topics: nodes.ids.map((nodeId) => ({
+          topic: topicOf(nodeId),
+          replicaAssignment: [{ partition: 0, replicas: [nodeId] }],
+        })),
+      });
+      await admin.disconnect();
+      const producer = kafka.producer();
+      await producer.connect();
+      for (const topic of nodes.ids.map(topicOf)) {
+        await producer.send({ topic, messages: [{ value: topic }] });
+      }
+      await producer.disconnect();
+      for (const nodeId of nodes.ids) {
+        const other = must(nodes.ids.find((each) => each !== nodeId) ?? null, "there is one");
+        const leader = async () => (await leadersBy(nodes.portOf(other))).get(topicOf(nodeId));
+        expect(await nodes.stop(nodeId)).toBe(0);
+        await until(async () => (await leader()) === -1, `${topicOf(nodeId)} is offline`);
+        await createBy(nodes, other, `without-${nodeId}`);
+        await nodes.start([nodeId]);
+        await until(async () => (await leader()) === nodeId, `${topicOf(nodeId)} is back`);
+      }
+      expect([...(await leadersBy(nodes.portOf(1))).keys()].sort()).toEqual([
+        ...nodes.ids.map(topicOf),
+        ...nodes.ids.map((nodeId) => `without-${nodeId}`),
+      ]);
+      // Reading makes a topic of its own.
+      for (const topic of nodes.ids.map(topicOf)) {
+        expect((await readTopic(kafka, topic)).map(({ value }) => value)).toEqual([topic]);
+      }
+    });
+  });
+});
+
+/** Three controllers that are no brokers (1 to 3) and two brokers that are no controllers. */
+async function apart(folder: string): Promise<Nodes> {
+  const ports = await freePorts(5);
+  const voters = [1, 2, 3].map((nodeId) => `${nodeId}@127.0.0.1:${ports[nodeId - 1]!}`);
+  return new Nodes(
+    [1, 2, 3, 4, 5].map((nodeId): NodeOptions => {
+      const isController = nodeId <= 3;
+      const address = `127.0.0.1:${ports[nodeId - 1]!}`;
+      return {
+        nodeId,
+        file: "config/node-1.properties",
+        dataDirectory: join(folder, `node-${nodeId}`),
+        overrides: {
+          "process.roles": isController ? "controller" : "broker",
+          listeners: isController ? `CONTROLLER://${address}` : `PLAINTEXT://${address}`,
+          "controller.quorum.voters": voters.join(","),
+          "default.replication.factor": 1,
+          "min.insync.replicas": 1,
+        },
+      };
+    }),
+  );
+}
+
+test("three controllers and two brokers, each in a process of its own, are one cluster", async () => {
+  await withNodes(apart, async (nodes) => {
+    // They have no port for clients to say that they listen on.
+    for (const nodeId of [1, 2, 3]) nodes.spawn(nodeId);
+    await nodes.start([4, 5]);
+    await createTopics(`127.0.0.1:${nodes.portOf(4)}`, ["one", "two"]);
+    const { leaderId, voters, observers } = await quorumBy(nodes.portOf(5));
+    expect(voters.map(({ replicaId }) => replicaId)).toEqual([1, 2, 3]);
+    expect(observers.map(({ replicaId }) => replicaId).sort()).toEqual([4, 5]);
+    await nodes.kill9([leaderId]);
+    await createTopics(`127.0.0.1:${nodes.portOf(5)}`, ["three"]);
+    for (const broker of [4, 5]) {
+      const leaders = () => leadersBy(nodes.portOf(broker));
+      await until(async () => (await leaders()).size === 3, `${broker} has heard of it`);
+      expect([...(await leaders()).keys()].sort()).toEqual(["one", "three", "two"]);
+      for (const leader of (await leaders()).values()) expect([4, 5]).toContain(leader);
+    }
+    const { leaderId: nextId } = await quorumBy(nodes.portOf(4));
+    expect(nextId).not.toBe(leaderId);
+    nodes.spawn(leaderId);
+    await until(async () => {
+      const { endOffsets } = await quorumBy(nodes.portOf(4));
+      return new Set(endOffsets).size === 1;
+    }, "the controller that was killed has all that was decided without it");
   });
 });

@@ -11,6 +11,8 @@ export interface DumpReport {
   readonly producers: number;
   /** The lines that show one record each. */
   readonly records: readonly string[];
+  /** All that was printed about the files, one after the other. */
+  readonly lines: readonly string[];
   /** Each line that is not about sound data; the tool may exit 0 all the same. */
   readonly complaints: readonly string[];
 }
@@ -47,12 +49,12 @@ const GOOD = [
 const EMPTIED =
   /^Found timestamp mismatch in :.*\n( {2}Index timestamp: \d+, log timestamp: -1\n)+/gm;
 
-const SUFFIXES = /\.(log|index|timeindex|txnindex|snapshot)$/;
+const SUFFIXES = /\.(log|index|timeindex|txnindex|snapshot|checkpoint)$/;
 
 /**
  * Has the real Kafka's kafka-dump-log read every file of partitions' directories: segments down to
  * each record, indexes entry by entry against their segments and once more by their sanity check,
- * aborted transactions and producer snapshots.
+ * aborted transactions, producer snapshots, and snapshots of the metadata.
  */
 export async function dumpLog(
   directories: string | readonly string[],
@@ -77,6 +79,7 @@ export async function dumpLog(
     abortedTransactions: count(ABORTED),
     producers: count(PRODUCER),
     records: lines.filter((line) => RECORD.test(line)),
+    lines,
     complaints: [
       ...lines.filter((line) => line !== "" && !GOOD.some((good) => good.test(line))),
       ...failures(dump, isCompacted),

@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { outputOf, type ProgramResult, runProgram } from "./programs.ts";
@@ -12,6 +12,12 @@ export const KAFKA_LIBRARIES = join(LIBRARIES, "*");
 /** Their classes as the JVM lays them out in memory, which halves what the start of a tool costs. */
 const CLASS_ARCHIVE = `${LIBRARIES}.jsa`;
 const QUIET = "-Xlog:disable";
+
+/** Why Kafka's tools cannot be run here; null: they can. */
+export function whyNoKafkaTools(): string | null {
+  if (!existsSync(LIBRARIES)) return "Kafka is not installed (test/peers/kafka/setup.sh)";
+  return spawnSync("java", ["-version"]).status === 0 ? null : "there is no Java";
+}
 
 /** Makes the archive of classes where there is none yet. A JVM that cannot use it does without. */
 export async function archiveKafkaClasses(): Promise<void> {

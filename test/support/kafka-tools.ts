@@ -15,9 +15,11 @@ const CLASSES = {
   "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
   "kafka-consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
   "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
+  "kafka-features": "org.apache.kafka.tools.FeatureCommand",
   "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
   "kafka-groups": "org.apache.kafka.tools.GroupsCommand",
   "kafka-log-dirs": "org.apache.kafka.tools.LogDirsCommand",
+  "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
   "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
   "kafka-topics": "org.apache.kafka.tools.TopicCommand",
   "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
@@ -25,6 +27,9 @@ const CLASSES = {
 } as const;
 
 export type ToolName = keyof typeof CLASSES;
+
+/** What goes behind their command is the command's; kafka-cluster is the other way round, others have none. */
+const COMMAND_LAST: ReadonlySet<ToolName> = new Set(["kafka-features", "kafka-metadata-quorum"]);
 
 /** Kafka's own command line tools, pointed at one broker. */
 export class KafkaTools {
@@ -36,24 +41,24 @@ export class KafkaTools {
 
   /** Runs a tool that must succeed; resolves with what it printed. */
   async run(tool: ToolName, args: readonly string[], input?: string): Promise<string> {
-    return kafkaTool(CLASSES[tool], this.#connected(args), input);
+    return kafkaTool(CLASSES[tool], this.#connected(tool, args), input);
   }
 
   /** The same for one that may fail. Several of Kafka's tools exit with 0 all the same. */
   async result(tool: ToolName, args: readonly string[], input?: string): Promise<ProgramResult> {
-    return runKafkaTool(CLASSES[tool], this.#connected(args), input);
+    return runKafkaTool(CLASSES[tool], this.#connected(tool, args), input);
   }
 
   /** Starts one of the verifiable tools; it ends with the folder, at the latest. */
   start(tool: ToolName, args: readonly string[], folder: string): VerifiableTool {
-    const child = spawnKafkaTool(CLASSES[tool], this.#connected(args));
+    const child = spawnKafkaTool(CLASSES[tool], this.#connected(tool, args));
     ownProcess(child, folder);
     return new VerifiableTool(child);
   }
 
-  // Behind the others: kafka-cluster takes its command first.
-  #connected(args: readonly string[]): string[] {
-    return [...args, "--bootstrap-server", this.#broker.bootstrap];
+  #connected(tool: ToolName, args: readonly string[]): string[] {
+    const server = ["--bootstrap-server", this.#broker.bootstrap];
+    return COMMAND_LAST.has(tool) ? [...server, ...args] : [...args, ...server];
   }
 }
 
@@ -112,6 +117,22 @@ export class VerifiableTool {
     this.#child.kill("SIGTERM");
     await this.#closed;
   }
+}
+
+/** kafka-topics --describe: "Key: value" between tabs, each topic's line before those of its partitions. */
+export function describedTopic(output: string): Record<string, string>[] {
+  return output
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const fields = line.trim().split("\t");
+      return Object.fromEntries(
+        fields.map((field) => {
+          const [name, ...value] = field.split(":");
+          return [name!, value.join(":").trim()];
+        }),
+      );
+    });
 }
 
 /**

@@ -1,22 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { KafkaTools } from "../../support/kafka-tools.ts";
+import { describedTopic, KafkaTools } from "../../support/kafka-tools.ts";
 import { sharedBroker } from "../../support/shared-broker.ts";
-
-/** kafka-topics --describe: "Key: value" between tabs, the topic's line first. */
-function describedTopic(output: string): Record<string, string>[] {
-  return output
-    .trimEnd()
-    .split("\n")
-    .map((line) => {
-      const fields = line.trim().split("\t");
-      return Object.fromEntries(
-        fields.map((field) => {
-          const [name, ...value] = field.split(":");
-          return [name!, value.join(":").trim()];
-        }),
-      );
-    });
-}
 
 describe("kafka-topics", () => {
   const tools = new KafkaTools(sharedBroker());
