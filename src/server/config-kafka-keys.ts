@@ -271,7 +271,6 @@ const LOG = keys("the log does it another way", {
   "log.cleaner.io.buffer.size": clusterWide(int(524288, { min: 0 })),
   "log.dir.failure.timeout.ms": long(30000, { min: 1 }),
   "log.flush.start.offset.checkpoint.interval.ms": int(60000, { min: 0 }),
-  "log.preallocate": clusterWide(boolean(false)),
   "producer.id.expiration.check.interval.ms": internal(int(600000, { min: 1 })),
 });
 

@@ -86,6 +86,12 @@ export const LOG_KEYS = {
     { min: 0 },
     "Only the default of log.flush.interval.ms: a timer of its own replaces Kafka's scheduler.",
   ),
+  "log.preallocate": clusterWide(
+    boolean(
+      false,
+      "Where a count asks for syncs: write zeros ahead of the log's end, so that small batches sync faster.",
+    ),
+  ),
   "log.flush.offset.checkpoint.interval.ms": int(
     60000,
     { min: 0 },

@@ -170,18 +170,24 @@ async function gapDamage(
   { endPosition, gaplessFrom = Infinity }: ScanOptions,
 ): Promise<string | null> {
   const sizeBytes = batchSizeBytes(source.bytes, position - source.start);
-  const hasNext = position + sizeBytes + BATCH_OVERHEAD <= endPosition;
-  if (!hasNext || !(await source.moveTo(position, sizeBytes + BATCH_OVERHEAD))) {
-    const isGap = batchBaseOffset(source.bytes, position - source.start) > gaplessFrom;
-    return isGap ? "offsets are missing" : null;
-  }
+  const isRead =
+    position + sizeBytes + BATCH_OVERHEAD <= endPosition &&
+    (await source.moveTo(position, sizeBytes + BATCH_OVERHEAD));
   const { bytes } = source;
   const at = position - source.start;
   const nextAt = at + sizeBytes;
+  // Behind the last batch there may be zeros, which are none.
+  if (!isRead || isZero(bytes, nextAt)) {
+    return batchBaseOffset(bytes, at) > gaplessFrom ? "offsets are missing" : null;
+  }
   const isBatch = batchMagic(bytes, nextAt) === MAGIC_V2 && batchSizeBytes(bytes, nextAt) > 0;
   return isBatch && batchBaseOffset(bytes, nextAt) <= batchLastOffset(bytes, at)
     ? "the base offset of a batch is that of a later one"
     : null;
+}
+
+function isZero(bytes: Buffer, at: number): boolean {
+  return bytes.subarray(at, at + BATCH_OVERHEAD).every((byte) => byte === 0);
 }
 
 type Fit =

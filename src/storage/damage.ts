@@ -1,9 +1,11 @@
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { DiskFile } from "../base/disk.ts";
 import { BATCH_OVERHEAD, batchSizeBytes, isBatchCrcValid } from "../protocol/records/batch.ts";
 import type { DamagedStretch } from "./segment-damage.ts";
 import type { SegmentIndexes } from "./segment-indexes.ts";
 import type { TxnIndex } from "./txn-index.ts";
+import { findZeroTail } from "./zero-tail.ts";
 
 /** Where a log ends before its files do, at or above its durable point. */
 export interface Cut {
@@ -42,21 +44,38 @@ export interface RecoveryFacts {
   readonly recoveryPoint: number;
 }
 
-/** Says what is cut off and why, before it is. A torn tail is usual; data behind it is not. */
+/**
+ * Says what is cut off and why, before it is. A torn tail is usual; data behind it is not. Zeros alone are
+ * nobody's: where log.preallocate is on there are always some. Returns how many bytes are cut off but for those.
+ */
 export async function reportCut(
-  logger: Logger,
+  { logger, clock }: { readonly logger: Logger; readonly clock: Clock },
   { segment, reason }: Cut,
   removedSegments: readonly number[],
   facts: RecoveryFacts,
-): Promise<void> {
+): Promise<number> {
   const cutBytes = segment === null ? 0 : segment.fileBytes - segment.sizeBytes;
+  const zeroBytes = segment === null ? 0 : await countZeros(clock, segment);
+  if (removedSegments.length === 0 && zeroBytes === cutBytes) {
+    logger.info({ ...facts, zeroBytes }, "recovery cut off the zeros behind the end of the log");
+    return 0;
+  }
   const isFollowed = segment !== null && (await isFollowedByBatch(segment));
   logger.warn(
-    { ...facts, reason, cutBytes, removedSegments, isFollowedByValidBatch: isFollowed },
+    { ...facts, reason, cutBytes, zeroBytes, removedSegments, isFollowedByValidBatch: isFollowed },
     removedSegments.length > 0 || isFollowed
       ? "recovery cut the log, with data behind the cut that was never known to be durable"
       : "recovery cut a torn tail",
   );
+  return cutBytes;
+}
+
+/** At the end of what is cut off. */
+async function countZeros(
+  clock: Clock,
+  { file, sizeBytes, fileBytes }: ScannedSegment,
+): Promise<number> {
+  return fileBytes - (await findZeroTail({ file, clock }, sizeBytes, fileBytes));
 }
 
 /** Damage below the durable point is nobody's torn tail (S4, S16): it is kept, and said. */

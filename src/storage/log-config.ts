@@ -22,6 +22,8 @@ export interface LogConfig {
   readonly flushMessages: number;
   /** A sync so long after the first byte that was not synced; Infinity: off. */
   readonly flushMs: number;
+  /** Write zeros ahead of the log's end, so that syncs by count cost less. */
+  readonly preallocate: boolean;
   readonly maxMessageBytes: number;
   readonly timestampType: "CreateTime" | "LogAppendTime";
   readonly timestampBeforeMaxMs: number;
@@ -53,6 +55,7 @@ export const DEFAULT_LOG_CONFIG: LogConfig = {
   segmentIndexBytes: 10_485_760,
   flushMessages: Infinity,
   flushMs: Infinity,
+  preallocate: false,
   maxMessageBytes: 1_048_588,
   timestampType: "CreateTime",
   timestampBeforeMaxMs: Infinity,

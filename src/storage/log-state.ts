@@ -151,6 +151,8 @@ export class LogState {
   async storeEnd(): Promise<void> {
     const { active } = this.segments;
     if (!active.isCreated) return;
+    // Kafka believes the mark of a clean stop, and would append behind the zeros.
+    if (await active.trim()) await active.datasync();
     if (active.sizeBytes > 0) await active.storeIndexes(true, true);
     // Not synced: if a power cut after the stop damages it, the next start scans more, no harm done.
     if (this.#snapshotOffset === this.logEndOffset) return;

@@ -49,6 +49,8 @@ interface FlushWaiter {
 export class LogWriter {
   readonly #dependencies: LogWriterDependencies;
   readonly #policy: FlushPolicy;
+  /** Up to where a segment has zeros ahead of its batches; 0: none are written. */
+  #preallocatedBytes: number;
   /** Segments that are not finished, oldest first; the last one is active. */
   readonly #segments: Segment[];
   #queue: Run[] = [];
@@ -92,6 +94,7 @@ export class LogWriter {
     this.#hasNewNames = options.hasNewNames;
     if (options.hasNewNames && options.segment.isCreated) this.#unnamed.add(options.segment);
     this.#policy = new FlushPolicy(options.config, options.endOffset);
+    this.#preallocatedBytes = preallocatedBytes(options.config);
     this.#policy.distrustFrom(options.flushedEndOffset, dependencies.clock.nowMs());
   }
 
@@ -122,6 +125,7 @@ export class LogWriter {
 
   updateConfig(config: LogConfig): void {
     this.#policy.update(config);
+    this.#preallocatedBytes = preallocatedBytes(config);
     this.#flushTimer?.cancel();
     this.#flushTimer = null;
     // The new policy may be stricter than what is written now; the borders are known after a sync.
@@ -238,6 +242,8 @@ export class LogWriter {
         await run.segment.write(run.buffers, run.byteCount);
         if (this.#hasEnded()) break;
         this.#afterWrite(run);
+        if (this.#preallocatedBytes > 0) await run.segment.preallocate(this.#preallocatedBytes);
+        if (this.#hasEnded()) break;
       }
     } catch (error) {
       this.#failed(error);
@@ -251,6 +257,8 @@ export class LogWriter {
     // Names become durable in any order: a log must not begin in its middle after a power cut, nor lie
     // in a directory that is not known to be its own.
     if (this.#hasNewNames || this.#unnamed.size > 0) await this.#nameAll();
+    // What ends in zeros is not followed: the death of the process would leave a log with a hole (R1).
+    for (const before of this.#segments) if (before !== segment) await before.trim();
     if (this.#hasEnded()) return;
     await segment.create();
     this.#hasNewNames = true;
@@ -408,6 +416,11 @@ export class LogWriter {
     this.stop();
     throw error;
   }
+}
+
+/** Only where a count asks for syncs: to others zeros bring nothing but writes. */
+function preallocatedBytes({ preallocate, flushMessages, segmentBytes }: LogConfig): number {
+  return preallocate && flushMessages !== Infinity ? segmentBytes : 0;
 }
 
 function storageError(cause: DiskError): KafkaError {

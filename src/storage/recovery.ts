@@ -279,20 +279,19 @@ class Recovery {
     const { logger, report } = this.#dependencies;
     const { directory } = this.#options;
     const facts = { directory, logEndOffset, recoveryPoint: this.#recoveryPoint };
-    if (cut !== null) {
-      await reportCut(logger, cut, this.#files.segmentBases.slice(cut.nextIndex), facts);
-    }
+    const removed = cut === null ? [] : this.#files.segmentBases.slice(cut.nextIndex);
+    const cutBytes = cut === null ? 0 : await reportCut(this.#dependencies, cut, removed, facts);
     reportDamage(logger, segments, facts);
     const outcome = {
       scannedBytes: segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-      cutBytes: segments.reduce((sum, each) => sum + each.fileBytes - each.sizeBytes, 0),
+      cutBytes,
       damagedStretches: segments.reduce((sum, { stretches }) => sum + stretches.length, 0),
     };
     logger.info(
       {
         ...facts,
         ...outcome,
-        removedSegments: cut === null ? 0 : this.#files.segmentBases.length - cut.nextIndex,
+        removedSegments: removed.length,
       },
       "recovered a log",
     );

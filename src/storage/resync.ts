@@ -14,6 +14,7 @@ import {
 import { type BatchVisitor, scanBatches, type ScanOptions, Slices } from "./batch-scanner.ts";
 import { BatchSource, CHUNK_BYTES } from "./batch-source.ts";
 import type { DamagedStretch } from "./segment-damage.ts";
+import { findZeroTail } from "./zero-tail.ts";
 
 export interface ResyncOptions {
   /** Of the first byte that is not part of a good batch. */
@@ -43,8 +44,10 @@ export async function findNextBatch(
   const source = new BatchSource(file, { endPosition, chunkBytes: CHUNK_BYTES, readsAhead: false });
   const slices = new Slices(clock);
   const stated = await statedEnd(source, options);
-  if (stated !== null && (await isGoodBatch(source, stated, options))) {
-    return found(source, stated);
+  if (stated !== null) {
+    // The zeros at the file's end are an end too, but only here: those in a record's value look the same.
+    const zerosFrom = await findZeroTail({ file, clock }, stated, endPosition);
+    if (await isGoodBatch(source, stated, options, zerosFrom)) return found(source, stated);
   }
   let position = options.position + 1;
   while (position + BATCH_OVERHEAD <= endPosition) {
@@ -82,6 +85,7 @@ async function isGoodBatch(
   source: BatchSource,
   position: number,
   options: ResyncOptions,
+  logEndPosition = options.endPosition,
 ): Promise<boolean> {
   const { endPosition } = options;
   if (position + BATCH_OVERHEAD > endPosition) return false;
@@ -95,7 +99,8 @@ async function isGoodBatch(
   if (!(await source.moveTo(position, sizeBytes + restBytes))) return false;
   const { bytes, start } = source;
   if (!isBatchCrcValid(bytes, position - start)) return false;
-  if (restBytes < BATCH_OVERHEAD) return restBytes === 0;
+  if (end >= logEndPosition) return true;
+  if (restBytes < BATCH_OVERHEAD) return false;
   const minOffset = batchLastOffset(bytes, position - start) + 1;
   return isPossible(bytes, end - start, { ...options, minOffset });
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { type Disk, type DiskFile, isNotFound } from "../base/disk.ts";
+import type { Logger } from "../base/logger.ts";
 import {
   batchBaseOffset,
   batchLastOffset,
@@ -118,19 +119,28 @@ export class SegmentIndexes {
   }
 }
 
+interface IndexDependencies {
+  readonly disk: Disk;
+  /** The segment's. */
+  readonly file: DiskFile;
+  readonly clock: Clock;
+}
+
+interface IndexedSegment {
+  readonly baseOffset: number;
+  readonly logBytes: number;
+  readonly intervalBytes: number;
+}
+
 /**
  * The stored indexes, or null when they are missing or wrong: then they are made anew. Beside the
  * files' own order it is checked that the last entries fit their batches, and that no entry lacks at
  * the end; what is wrong before is found out when it is used (S9). Throws DiskError.
  */
 export async function loadIndexes(
-  dependencies: { readonly disk: Disk; readonly file: DiskFile; readonly clock: Clock },
+  dependencies: IndexDependencies,
   paths: IndexPaths,
-  segment: {
-    readonly baseOffset: number;
-    readonly logBytes: number;
-    readonly intervalBytes: number;
-  },
+  segment: IndexedSegment,
 ): Promise<SegmentIndexes | null> {
   const { disk } = dependencies;
   const { baseOffset, logBytes } = segment;
@@ -149,6 +159,23 @@ export async function loadIndexes(
     if (isNotFound(error) || error instanceof DamagedFileError) return null;
     throw error;
   }
+}
+
+/** The indexes of a segment that takes no more; where none can be loaded, made anew and stored. Throws DiskError. */
+export async function loadOrScanIndexes(
+  { logger, ...dependencies }: IndexDependencies & { readonly logger: Logger },
+  paths: IndexPaths,
+  segment: IndexedSegment,
+): Promise<SegmentIndexes> {
+  const stored = await loadIndexes(dependencies, paths, segment);
+  if (stored !== null) return stored;
+  logger.warn({ segment: dependencies.file.path }, "indexes are missing or damaged: made anew");
+  const { logBytes: endPosition, ...options } = segment;
+  const scanOptions = { ...options, endPosition, checksCrc: false };
+  const { indexes } = await scanIndexes(dependencies, scanOptions);
+  indexes.noteEnd();
+  await indexes.store(dependencies.disk, paths, true, false);
+  return indexes;
 }
 
 /** From the last entry on: it leads to its batch, and none is due before the end. */

@@ -5,12 +5,18 @@ import type { Logger } from "../base/logger.ts";
 import { batchSizeBytes } from "../protocol/records/batch.ts";
 import { writeSynced } from "./atomic-file.ts";
 import { offsetFileName, type SegmentSuffix } from "./file-names.ts";
+import { Preallocation } from "./preallocation.ts";
 import { ReadHints } from "./read-hints.ts";
 import type { RecoveryReport } from "./recovery-report.ts";
 import { DamagedStretches } from "./segment-damage.ts";
 import type { SegmentCache, Unloadable } from "./segment-cache.ts";
 import { loadTxnIndex } from "./segment-transactions.ts";
-import { type IndexPaths, loadIndexes, scanIndexes, SegmentIndexes } from "./segment-indexes.ts";
+import {
+  type IndexPaths,
+  loadOrScanIndexes,
+  scanIndexes,
+  SegmentIndexes,
+} from "./segment-indexes.ts";
 import { type AbortedTransaction, TxnIndex } from "./txn-index.ts";
 
 const MAX_RELATIVE_OFFSET = 0x7fffffff;
@@ -80,6 +86,7 @@ export class Segment implements Unloadable {
   #sizeBytes = 0;
   #writtenBytes = 0;
   #flushedBytes = 0;
+  readonly #preallocation = new Preallocation();
   #closingSnapshot: { readonly path: string; readonly bytes: Buffer } | null = null;
 
   #loading: Promise<SegmentView> | null = null;
@@ -231,6 +238,22 @@ export class Segment implements Unloadable {
     assert(this.#writtenBytes <= this.#sizeBytes, "no more is written than was added");
   }
 
+  /**
+   * After a write and before the next: has zeros behind the batches, up to the limit, for those that
+   * come. Throws DiskError, but not for want of room.
+   */
+  async preallocate(limitBytes: number): Promise<void> {
+    if (this.#state !== "active") return;
+    const file = must(this.#file, "the segment's file is open while it is written");
+    await this.#preallocation.extend(file, this.#writtenBytes, limitBytes);
+  }
+
+  /** When nothing more is written: the file ends where its batches do. False: it did. Throws DiskError. */
+  async trim(): Promise<boolean> {
+    if (this.#file === null) return false;
+    return await this.#preallocation.trim(this.#file, this.#writtenBytes);
+  }
+
   /** What is written when this is called is durable when it resolves. Throws DiskError. */
   async datasync(): Promise<void> {
     const { writtenBytes } = this;
@@ -259,11 +282,17 @@ export class Segment implements Unloadable {
   /** Makes all of a rolled segment durable: batches, indexes, snapshot. Throws DiskError. */
   async finish(): Promise<void> {
     assert(this.isFinishable, "only a rolled segment is finished, when all of it is written");
-    const parts = [this.datasync(), this.storeIndexes(true, true), this.#writeSnapshot()];
+    const parts = [this.#end(), this.storeIndexes(true, true), this.#writeSnapshot()];
     this.#finishing = Promise.allSettled(parts);
     await Promise.all(parts);
     this.#state = "inactive";
     this.#dependencies.cache.touch(this);
+  }
+
+  /** An inactive segment is as long as its file, so that must not become longer again. */
+  async #end(): Promise<void> {
+    await this.trim();
+    await this.datasync();
   }
 
   /** Lends the open file and the indexes to `task`. Throws DiskError EBADF once closed. */
@@ -416,25 +445,11 @@ export class Segment implements Unloadable {
     const file = await disk.open(this.path(".log"));
     try {
       const sizeBytes = await file.size();
-      let indexes = await loadIndexes({ disk, file, clock }, this.indexPaths, {
+      const indexes = await loadOrScanIndexes({ disk, file, clock, logger }, this.indexPaths, {
         baseOffset: this.baseOffset,
         logBytes: sizeBytes,
         intervalBytes: this.indexIntervalBytes,
       });
-      if (indexes === null) {
-        logger.warn({ segment: this.path(".log") }, "indexes are missing or damaged: made anew");
-        ({ indexes } = await scanIndexes(
-          { file, clock },
-          {
-            baseOffset: this.baseOffset,
-            endPosition: sizeBytes,
-            intervalBytes: this.indexIntervalBytes,
-            checksCrc: false,
-          },
-        ));
-        indexes.noteEnd();
-        await indexes.store(disk, this.indexPaths, true, false);
-      }
       this.#sizeBytes = this.#writtenBytes = this.#flushedBytes = sizeBytes;
       this.#file = file;
       this.#indexes = indexes;

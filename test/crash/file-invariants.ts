@@ -2,6 +2,7 @@ import { must } from "../../src/base/assert.ts";
 import {
   batchBaseOffset,
   batchLeaderEpoch,
+  BATCH_OVERHEAD,
   batchSizeBytes,
   isControl,
 } from "../../src/protocol/records/batch.ts";
@@ -116,6 +117,34 @@ export function strayFaults({ files }: Image, known: readonly PartitionId[]): st
     .filter((path) => parsePartitionDirectoryName(path.slice(path.lastIndexOf("/") + 1)) !== null)
     .filter((path) => !isWhole(files.get(`${path}/${PARTITION_METADATA}`), decodePartitionMetadata))
     .map((path) => `S15: ${path} holds a segment, and cannot say whose it is`);
+}
+
+/**
+ * R5, S15: Kafka believes the mark of an orderly stop and appends where the files end, so each log ends
+ * with a batch there, and not in zeros behind it.
+ */
+export function cleanEndFaults({ files }: Image): string[] {
+  return [...files.keys()].flatMap((markPath) => {
+    if (!markPath.endsWith("/.kafka_cleanshutdown")) return [];
+    const logDirectory = markPath.slice(0, markPath.lastIndexOf("/"));
+    const lastPaths = new Map<string, string>();
+    for (const path of [...files.keys()].sort()) {
+      const [, directory = "", name = ""] = /^(.*)\/([^/]+)\/\d{20}\.log$/.exec(path) ?? [];
+      const isPartition = directory === logDirectory && parsePartitionDirectoryName(name) !== null;
+      if (isPartition && name !== "__cluster_metadata-0") lastPaths.set(name, path);
+    }
+    return [...lastPaths.values()]
+      .filter((path) => !endsWithBatch(must(files.get(path), "it was listed")))
+      .map((path) => `S15: the stop was orderly, and ${path} does not end with a batch`);
+  });
+}
+
+function endsWithBatch(bytes: Buffer): boolean {
+  let at = 0;
+  while (at + BATCH_OVERHEAD <= bytes.length && batchSizeBytes(bytes, at) >= BATCH_OVERHEAD) {
+    at += batchSizeBytes(bytes, at);
+  }
+  return at === bytes.length;
 }
 
 function hasIndexes({ files }: Image, directory: string, base: number): boolean {

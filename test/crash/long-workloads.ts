@@ -104,6 +104,29 @@ export const LONG_WORKLOADS: readonly Workload[] = [
     },
   },
   {
+    name: "preallocate",
+    kind: "long",
+    setup: setupOf({ preallocate: true, flushMessages: 3, segmentBytes: 900 }),
+    script: async (world) => {
+      await world.start();
+      const id = await world.create("t");
+      for (let life = 0; life < 3; life += 1) {
+        for (let count = 0; count < 7; count += 1) {
+          world.append(id, { valueBytes: 90, isIdempotent: true });
+          await world.steps(life);
+        }
+        await world.settle();
+        if (life === 1) await world.truncate(id, world.log(id).logEndOffset - 3);
+        world.bumpEpoch();
+        if (life === 0) await world.stop();
+        else world.kill();
+        await world.start();
+      }
+      world.append(id);
+      await world.settle();
+    },
+  },
+  {
     name: "delete-topic",
     kind: "long",
     setup: setupOf({}),

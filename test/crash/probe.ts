@@ -9,7 +9,13 @@ import type { Log } from "../../src/storage/log.ts";
 import type { PartitionId } from "../../src/storage/log-manager.ts";
 import { readFaults, readLog } from "./reads.ts";
 import { Transactions } from "./transactions.ts";
-import { checkFiles, checkFlushedFiles, decodeOrNothing, strayFaults } from "./file-invariants.ts";
+import {
+  checkFiles,
+  checkFlushedFiles,
+  cleanEndFaults,
+  decodeOrNothing,
+  strayFaults,
+} from "./file-invariants.ts";
 import { type KnownBatch, knownBatch } from "./history.ts";
 import { diskOf, hashOfKey, imageDifferences, imageKey, imageOf } from "./image.ts";
 import { Node, type Setup, StillClock, WALL_MS } from "./node.ts";
@@ -112,6 +118,7 @@ export class Prober {
         ...next.violations,
         ...differences(found, next.found),
         ...strayFaults(image, this.#setup.known ?? []),
+        ...cleanEndFaults(image),
         ...(await checkFlushedFiles(image, found)),
       ];
       return { ...found, violations };

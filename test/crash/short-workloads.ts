@@ -153,6 +153,31 @@ export const SHORT_WORKLOADS: readonly Workload[] = [
     }),
   },
   {
+    // The zeros behind the batches go before the next segment comes.
+    name: "short-preallocate-roll",
+    kind: "short",
+    setup: setupOf({ preallocate: true }),
+    prepare: prepared(3),
+    script: after(async (world, id) => {
+      for (let count = 0; count < 2; count += 1) {
+        world.append(id, { valueBytes: 60 });
+        await world.settle();
+      }
+    }),
+  },
+  {
+    // They go with an orderly stop, before its mark comes.
+    name: "short-preallocate-stop",
+    kind: "short",
+    setup: setupOf({ preallocate: true }),
+    prepare: prepared(1),
+    script: after(async (world, id) => {
+      world.append(id);
+      await world.settle();
+      await world.stop();
+    }),
+  },
+  {
     name: "short-snapshot",
     kind: "short",
     setup: setupOf({}),

@@ -21,6 +21,8 @@ const CONFIG: LogConfig = {
   retentionMs: Infinity,
   minCleanableDirtyRatio: 0,
 };
+/** With zeros behind the batches. */
+const PREALLOCATED: LogConfig = { ...CONFIG, preallocate: true };
 const COMPACTED: LogConfig = { ...CONFIG, cleanupPolicy: { compacts: true, deletes: false } };
 
 const WALL_MS = 1_800_000_000_000;
@@ -69,8 +71,8 @@ export class Workload {
     this.machine = machine;
     this.#afterStep = afterStep;
     const kinds = [
-      ["t", CONFIG],
-      ["x", CONFIG],
+      ["t", PREALLOCATED],
+      ["x", PREALLOCATED],
       ["c", COMPACTED],
       ["d", CONFIG],
     ] as const;

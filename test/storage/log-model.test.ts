@@ -13,6 +13,8 @@ import { abortMarker, commitMarker } from "./support/markers.ts";
 
 /** A few batches a segment, and entries of the indexes for nearly all of them. */
 const CONFIG: Partial<LogConfig> = { segmentBytes: 600, indexIntervalBytes: 100 };
+/** The same with zeros behind the batches. */
+const PREALLOCATED: Partial<LogConfig> = { ...CONFIG, preallocate: true, flushMessages: 3 };
 
 type Step =
   | {
@@ -118,9 +120,14 @@ class Model {
 
 class Run {
   readonly model = new Model();
+  readonly #config: Partial<LogConfig>;
   #world = logWorld();
   #log: Log | null = null;
   #recoveryPoint = 0;
+
+  constructor(config: Partial<LogConfig>) {
+    this.#config = config;
+  }
 
   get log(): Log {
     if (this.#log === null) throw new Error("the log is open");
@@ -128,7 +135,7 @@ class Run {
   }
 
   async open(isClean: boolean): Promise<void> {
-    this.#log = await this.#world.open(CONFIG, {
+    this.#log = await this.#world.open(this.#config, {
       isClean,
       recoveryPoint: this.#recoveryPoint,
       logStartOffset: this.model.startOffset,
@@ -272,17 +279,24 @@ function asEntry(completed: {
   return expect.objectContaining({ producerId, firstOffset, lastOffset }) as unknown;
 }
 
-test("truncate, append, roll, remove and start again: as a plain list of batches (S3, S10, S11, X6, X7)", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-      const run = new Run();
-      await run.open(true);
-      for (const one of steps) {
-        await run.step(one);
-        await run.check();
-      }
-      await run.log.close();
-    }),
-    { numRuns: 150 },
-  );
-}, 120_000);
+test.each([
+  ["truncate, append, roll, remove and start again", CONFIG],
+  ["the same with zeros ahead of the log's end", PREALLOCATED],
+])(
+  "%s: as a plain list of batches (S3, S10, S11, X6, X7)",
+  async (_name, config) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+        const run = new Run(config);
+        await run.open(true);
+        for (const one of steps) {
+          await run.step(one);
+          await run.check();
+        }
+        await run.log.close();
+      }),
+      { numRuns: 150 },
+    );
+  },
+  120_000,
+);

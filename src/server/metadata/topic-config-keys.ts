@@ -161,7 +161,7 @@ export const TOPIC_CONFIGS = {
     "min.insync.replicas",
   ),
   preallocate: config(
-    "No effect: files grow as they are written.",
+    "Where flush.messages asks for syncs: write zeros ahead of the log's end, so that small batches sync faster.",
     BOOLEAN,
     "false",
     "log.preallocate",

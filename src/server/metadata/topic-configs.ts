@@ -184,6 +184,7 @@ export function toLogConfig(config: TopicConfig): LogConfig {
     segmentIndexBytes: config["segment.index.bytes"],
     flushMessages: unlessUnbounded(config["flush.messages"]),
     flushMs: unlessUnbounded(config["flush.ms"]),
+    preallocate: config.preallocate,
     maxMessageBytes: config["max.message.bytes"],
     timestampType: config["message.timestamp.type"],
     timestampBeforeMaxMs: unlessUnbounded(config["message.timestamp.before.max.ms"]),
