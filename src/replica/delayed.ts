@@ -36,10 +36,15 @@ export class AckQueue {
     if (index >= 0) this.#waiters.splice(index, 1);
   }
 
+  /** Whether anybody waits for no more than that. */
+  isDue(endOffset: number): boolean {
+    const first = this.#waiters[0];
+    return first !== undefined && first.endOffset <= endOffset;
+  }
+
   /** The mark has reached `endOffset`. */
   release(endOffset: number): void {
-    const first = this.#waiters[0];
-    if (first === undefined || first.endOffset > endOffset) return;
+    if (!this.isDue(endOffset)) return;
     const released = this.#waiters.splice(0, this.#countUpTo(endOffset));
     for (const waiter of released) waiter.settle(null);
   }

@@ -1,4 +1,5 @@
 import type { Uuid } from "../base/ids.ts";
+import type { FollowedPartition } from "./followed-partition.ts";
 import type { Partition } from "./partition.ts";
 
 /** A topic of the cluster, with the partitions of it that are here. Looked up once per topic of a request. */
@@ -8,11 +9,8 @@ export interface HostedTopic {
   readonly partitions: ReadonlyMap<number, HostedPartition>;
 }
 
-/**
- * "offline": its log could not be opened; the disk is to be looked at, the broker lives on. "withheld": it
- * has replicas on other nodes, which nothing copies records to yet.
- */
-export type HostedPartition = Partition | "offline" | "withheld";
+/** Led here, or followed; "offline": its log could not be opened; the disk is to be looked at, the broker lives on. */
+export type HostedPartition = Partition | FollowedPartition | "offline";
 
 /** What a cluster has, here and elsewhere. */
 export interface ClusterTopics {

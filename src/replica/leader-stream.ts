@@ -25,6 +25,8 @@ export interface LeaderStreamOptions {
   readonly hello: () => Hello;
   /** Where the leader listens; null: nobody has said. Asked before each attempt. */
   readonly address: () => RpcAddress | null;
+  /** Logs that are being made to fit, by whichever stream: until then none states them. */
+  readonly settling: Map<FollowedLog, Promise<unknown>>;
 }
 
 /** A partition that is followed on the stream. */
@@ -104,7 +106,9 @@ export class LeaderStream {
       this.#moved.add(followed);
       this.#wake();
     });
-    this.#restate(followed);
+    const settling = this.#options.settling.get(log);
+    if (settling === undefined) this.#restate(followed);
+    else void this.#restateAfter(followed, settling);
   }
 
   /** Idempotent. */
@@ -221,11 +225,17 @@ export class LeaderStream {
     this.#wake();
   }
 
+  /** It was cut for another leader, or before it was given up here for a while. */
+  async #restateAfter(followed: Followed, settling: Promise<unknown>): Promise<void> {
+    followed.state = "settling";
+    await settling;
+    if (this.#isFollowed(followed)) this.#restate(followed);
+  }
+
   /** The log makes itself fit. A second time in a row that would be for nothing, and at full speed. */
   async #onMisfit(followed: Followed, settled: Promise<void>): Promise<void> {
-    this.#settle(followed);
     followed.misfitCount += 1;
-    await settled;
+    await this.#settle(followed, settled);
     if (!this.#isFollowed(followed)) return;
     if (followed.misfitCount > 1) this.#restateLater(followed);
     else this.#restate(followed);
@@ -237,8 +247,7 @@ export class LeaderStream {
   }
 
   async #onSessionEnd(followed: Followed, answer: FollowerAnswer): Promise<void> {
-    this.#settle(followed);
-    const verdict = await followed.log.settle(answer);
+    const verdict = await this.#settle(followed, followed.log.settle(answer));
     if (!this.#isFollowed(followed)) return;
     switch (verdict) {
       case "now":
@@ -253,6 +262,17 @@ export class LeaderStream {
     }
   }
 
+  /** Its session is over, and there is no other before the promise is settled. */
+  async #settle<T>(followed: Followed, promise: Promise<T>): Promise<T> {
+    this.#void(followed);
+    followed.state = "settling";
+    const { settling } = this.#options;
+    settling.set(followed.log, promise);
+    const result = await promise;
+    settling.delete(followed.log);
+    return result;
+  }
+
   /** Undefined: it is of a session that is over here, or of a partition that is followed no more. */
   #current({ slot, session }: { readonly slot: number; readonly session: number }) {
     const followed = this.#bySlot.get(slot);
@@ -261,11 +281,6 @@ export class LeaderStream {
 
   #isFollowed(followed: Followed): boolean {
     return this.#bySlot.get(followed.slot) === followed;
-  }
-
-  #settle(followed: Followed): void {
-    this.#void(followed);
-    followed.state = "settling";
   }
 
   #restateLater(followed: Followed): void {

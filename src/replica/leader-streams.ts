@@ -27,6 +27,7 @@ export class LeaderStreams implements Streams {
   readonly #streams = new Map<number, LeaderStream>();
   /** By topic id and partition. */
   readonly #places = new Map<string, Place>();
+  readonly #settling = new Map<FollowedLog, Promise<unknown>>();
   readonly #idleTimers = new Map<number, Timer>();
   #isClosed = false;
 
@@ -87,6 +88,7 @@ export class LeaderStreams implements Streams {
     const stream = new LeaderStream(this.#dependencies, {
       ...{ leaderId, hello },
       address: () => addressOf(leaderId),
+      settling: this.#settling,
     });
     this.#streams.set(leaderId, stream);
     return stream;

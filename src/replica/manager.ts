@@ -10,46 +10,21 @@ import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import type { LogConfig } from "../storage/log.ts";
 import { type AckGroup, Deadlines } from "./delayed.ts";
 import { DelayedFetch, type FetchOptions, type FetchTarget } from "./delayed-fetch.ts";
+import { FollowedPartition } from "./followed-partition.ts";
 import type { ClusterTopic, ClusterTopics, HostedPartition, HostedTopic } from "./hosted-topic.ts";
-import { Partition, type PartitionLog } from "./partition.ts";
+import {
+  configOf,
+  type FollowerAssignment,
+  type LeaderAssignment,
+  type ReplicaAssignment,
+} from "./assignments.ts";
+import { IsrChanges } from "./isr-changes.ts";
+import { type LeaderContext, Partition } from "./partition.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import type { LogStore } from "./log-store.ts";
+import { ALONE, type Replication } from "./replication.ts";
+import type { LedPartitions } from "./replication-ports.ts";
 import { addTraffic, noTraffic, type Traffic } from "./traffic.ts";
-
-/** Where partitions' logs live: LogManager, as far as replicas need it. */
-export interface LogStore {
-  openLog(
-    id: {
-      readonly topic: string;
-      readonly partitionIndex: number;
-      readonly topicId: Uuid;
-      readonly directoryId?: Uuid;
-    },
-    config: LogConfig,
-  ): Promise<PartitionLog>;
-  deleteLog(topic: string, partitionIndex: number): Promise<void>;
-  /** Notes the log's start, durably. */
-  checkpointLogStart(log: PartitionLog): Promise<void>;
-  /** What replication-offset-checkpoint held when this process started. */
-  checkpointedHighWatermark(topic: string, partitionIndex: number): number | undefined;
-  /** Asked for what replication-offset-checkpoint is to hold. */
-  setHighWatermarkSource(
-    source: (topic: string, partitionIndex: number) => number | undefined,
-  ): void;
-}
-
-/** A partition that this node is to lead, as the controller decided it. */
-export interface LeaderAssignment {
-  readonly topic: string;
-  readonly partitionIndex: number;
-  readonly topicId: Uuid;
-  /** Where the cluster knows it to lie; left out: anywhere. */
-  readonly directoryId?: Uuid;
-  readonly leaderEpoch: number;
-  readonly partitionEpoch: number;
-  readonly replicas: readonly number[];
-  readonly isr: readonly number[];
-  readonly config: LogConfig;
-  readonly minInsyncReplicas: number;
-}
 
 interface OwnTopic extends HostedTopic {
   readonly partitions: Map<number, HostedPartition>;
@@ -58,12 +33,13 @@ interface OwnTopic extends HostedTopic {
 /** Produce timeouts are 30 s and more; a fetch's wait is half a second. */
 const PRODUCE_GRANULARITY_MS = 100;
 const FETCH_GRANULARITY_MS = 10;
+const NO_LEADER = -1;
 
 /**
  * All partitions of this node: who asks for one by name or id finds it here, and the controller's
  * decisions arrive here. Changes of one partition run one at a time, in the order of the calls.
  */
-export class ReplicaManager {
+export class ReplicaManager implements LedPartitions {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #logs: LogStore;
@@ -76,6 +52,11 @@ export class ReplicaManager {
   #cluster: ClusterTopics = { topicsByName: new Map(), topicsById: new Map() };
   /** One per partition that is changing. */
   readonly #changes = new Map<string, { readonly mailbox: Mailbox; pendingCount: number }>();
+  readonly #replication: Replication;
+  readonly #isrChanges: IsrChanges;
+  readonly #leaderContext: LeaderContext;
+  /** Have acks that are due, and must not be given before there is a lease again (R15). */
+  readonly #heldBack = new Set<Partition>();
   /** Of partitions that are here no more. */
   readonly #pastTraffic = noTraffic();
   #isClosed = false;
@@ -86,6 +67,9 @@ export class ReplicaManager {
     readonly logs: LogStore;
     /** What fetches may read at a time; default: without a limit. */
     readonly memory?: MemoryBudget;
+    readonly nodeId: number;
+    /** Default: this node is the whole cluster. */
+    readonly replication?: Replication;
   }) {
     this.#clock = dependencies.clock;
     this.#logger = dependencies.logger;
@@ -94,13 +78,24 @@ export class ReplicaManager {
     // A log that is open and not led yet keeps the mark that it was found with.
     this.#logs.setHighWatermarkSource(
       (topic, partitionIndex) =>
-        this.partition(topic, partitionIndex)?.highWatermark ??
+        replicaOf(this.#topicsByName.get(topic)?.partitions.get(partitionIndex))?.highWatermark ??
         this.#logs.checkpointedHighWatermark(topic, partitionIndex),
     );
     this.#timers = new TimerQueue(dependencies.clock);
     const timing = { clock: dependencies.clock, timers: this.#timers };
     this.#produceDeadlines = new Deadlines(timing, { granularityMs: PRODUCE_GRANULARITY_MS });
     this.#fetchDeadlines = new Deadlines(timing, { granularityMs: FETCH_GRANULARITY_MS });
+    this.#replication = dependencies.replication ?? ALONE;
+    const { timers } = timing;
+    this.#isrChanges = new IsrChanges({ ...this.#replication, timers, logger: this.#logger });
+    this.#leaderContext = {
+      nodeId: dependencies.nodeId,
+      nowMs: () => dependencies.clock.nowMs(),
+      holdsLease: this.#replication.holdsLease,
+      onHeldBack: (partition) => this.#heldBack.add(partition),
+      onIsrNews: (partition) => this.#isrChanges.consider(partition),
+    };
+    this.#watchLag();
   }
 
   /** From now on these are the topics of the cluster, whoever leads their partitions. */
@@ -158,8 +153,8 @@ export class ReplicaManager {
   }
 
   /**
-   * Finds the partition of a request's topic, or why it is not served here: REPLICA_NOT_AVAILABLE says that
-   * it is withheld, NOT_LEADER_OR_FOLLOWER that the cluster has it elsewhere.
+   * Finds the partition of a request's topic, or why it is not served here: NOT_LEADER_OR_FOLLOWER says that
+   * it is led elsewhere.
    */
   find(
     topic: HostedTopic | undefined,
@@ -169,7 +164,7 @@ export class ReplicaManager {
     const partition = topic?.partitions.get(partitionIndex);
     if (partition instanceof Partition) return partition;
     if (partition === "offline") return "KAFKA_STORAGE_ERROR";
-    if (partition === "withheld") return "REPLICA_NOT_AVAILABLE";
+    if (partition instanceof FollowedPartition) return "NOT_LEADER_OR_FOLLOWER";
     if (topic === undefined) return isById ? "UNKNOWN_TOPIC_ID" : "UNKNOWN_TOPIC_OR_PARTITION";
     const { partitions = [] } = this.#cluster.topicsById.get(topic.topicId) ?? {};
     return partitionIndex >= 0 && partitionIndex < partitions.length
@@ -212,6 +207,25 @@ export class ReplicaManager {
     return new DelayedFetch(dependencies, targets, options);
   }
 
+  /** See LedPartitions. */
+  ledPartition(topicId: Uuid, partitionIndex: number): Partition | ErrorName {
+    return this.find(this.topicById(topicId), partitionIndex, true);
+  }
+
+  /** A controller has confirmed this node again: acks that were held back are given. */
+  onLease(): void {
+    const heldBack = [...this.#heldBack];
+    this.#heldBack.clear();
+    for (const partition of heldBack) partition.releaseAcks();
+  }
+
+  /** Other brokers have come, gone, or may lead again: whoever was kept out of an ISR may be let in. */
+  onBrokers(): void {
+    for (const partition of this.#led()) {
+      if (partition.isr.length < partition.replicas.length) this.#isrChanges.consider(partition);
+    }
+  }
+
   /**
    * Opens (or recovers, or creates) the partition's log and leads it; for a partition that is led here
    * already, takes the newer epochs over. A topic of another id with the same name is removed first.
@@ -221,41 +235,39 @@ export class ReplicaManager {
   becomeLeader(assignment: LeaderAssignment): Promise<Partition> {
     return this.#change(assignment.topic, assignment.partitionIndex, async () => {
       await this.#makeWay(assignment);
-      const { topicId, partitionIndex } = assignment;
-      const hosted = this.#topicsById.get(topicId)?.partitions.get(partitionIndex);
-      if (hosted instanceof Partition) {
+      const hosted = this.#hosted(assignment);
+      if (hosted instanceof Partition && hosted.isLeader) {
         hosted.updateConfig(configOf(assignment));
         hosted.updateLeadership(assignment);
         return hosted;
       }
-      return this.#open(assignment);
+      const followed = hosted instanceof FollowedPartition ? hosted : null;
+      if (followed !== null) await this.#unfollow(followed);
+      return await this.#lead(assignment, followed?.highWatermark ?? null);
     });
   }
 
   /**
-   * Leads no more: all who wait for the partition are told so, from the call on. Its log stays open, for
-   * when this node leads again.
+   * Follows the leader from now on, by the partition's own log, which is opened or made. What was led here until now
+   * ends at the call. Rejects as `becomeLeader` does.
    */
-  resign(topic: string, partitionIndex: number): Promise<void> {
-    this.#forget(topic, partitionIndex);
+  becomeFollower(assignment: FollowerAssignment): Promise<void> {
+    const { topic, partitionIndex, leaderId, leaderEpoch, config } = assignment;
+    this.partition(topic, partitionIndex)?.resign();
     // Others take over what a node led that stops.
     if (this.#isClosed) return Promise.resolve();
-    return this.#change(topic, partitionIndex, () => {
-      // Once more: it may have been opened between the call and this turn.
-      this.#forget(topic, partitionIndex);
-      return Promise.resolve();
-    });
-  }
-
-  /**
-   * Would lead, and does not, since other replicas could be elected and nothing copies records to them: what
-   * were acknowledged here would be lost then. A log that is here stays as it is.
-   */
-  withhold(assignment: LeaderAssignment): Promise<void> {
-    return this.#change(assignment.topic, assignment.partitionIndex, async () => {
+    return this.#change(topic, partitionIndex, async () => {
       await this.#makeWay(assignment);
-      this.#forget(assignment.topic, assignment.partitionIndex);
-      this.#host(assignment, "withheld");
+      const hosted = replicaOf(this.#hosted(assignment));
+      if (hosted instanceof FollowedPartition) {
+        if (hosted.leaderId === leaderId && hosted.leaderEpoch === leaderEpoch) {
+          hosted.updateConfig(config);
+          return;
+        }
+        await this.#unfollow(hosted);
+      }
+      if (hosted instanceof Partition) this.#endLed(hosted);
+      await this.#follow(assignment, hosted?.highWatermark ?? null);
     });
   }
 
@@ -295,6 +307,7 @@ export class ReplicaManager {
   updateConfig(topic: string, config: LogConfig, minInsyncReplicas: number): void {
     const partitions = this.#topicsByName.get(topic)?.partitions.values() ?? [];
     for (const partition of partitions) {
+      if (partition instanceof FollowedPartition) partition.updateConfig(config);
       onlineOf(partition)?.updateConfig({ log: config, minInsyncReplicas });
     }
   }
@@ -306,26 +319,68 @@ export class ReplicaManager {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#isrChanges.close();
+    const ends: Promise<void>[] = [];
     for (const topic of this.#topicsByName.values()) {
-      for (const partition of topic.partitions.values()) onlineOf(partition)?.resign();
+      for (const partition of topic.partitions.values()) {
+        onlineOf(partition)?.resign();
+        if (partition instanceof FollowedPartition) ends.push(this.#unfollow(partition));
+      }
     }
+    await Promise.all(ends);
     await Promise.all([...this.#changes.values()].map(({ mailbox }) => mailbox.close()));
     this.#timers.close();
   }
 
   /** An older topic of the name ends. */
-  async #makeWay({ topic, topicId, partitionIndex }: LeaderAssignment): Promise<void> {
+  async #makeWay({ topic, topicId, partitionIndex }: ReplicaAssignment): Promise<void> {
     const present = this.#topicsByName.get(topic);
     if (present === undefined || present.topicId === topicId) return;
     this.#forgetTopic(present);
     await this.#logs.deleteLog(topic, partitionIndex);
   }
 
-  async #open(assignment: LeaderAssignment): Promise<Partition> {
+  async #lead(assignment: LeaderAssignment, knownMark: number | null): Promise<Partition> {
+    const log = await this.#openLog(assignment);
+    const highWatermark = knownMark ?? this.#checkpointed(assignment);
+    const start = { ...configOf(assignment), highWatermark };
+    const partition = new Partition(log, assignment, assignment, start, this.#leaderContext);
+    // Closed while the log was opening: it must not acknowledge any more.
+    if (this.#isClosed) partition.resign();
+    this.#host(assignment, partition);
+    return partition;
+  }
+
+  async #follow(assignment: FollowerAssignment, knownMark: number | null): Promise<void> {
+    const log = await this.#openLog(assignment);
+    log.updateConfig(assignment.config);
+    const highWatermark = knownMark ?? this.#checkpointed(assignment);
+    const followed = new FollowedPartition(log, assignment, highWatermark, {
+      logger: this.#logger,
+      checkpointRecoveryPoint: (each) => this.#logs.checkpointRecoveryPoint(each),
+      onFailed: (partition) => this.#replication.streams.unfollow(partition),
+      onReady: (partition) => this.#replication.streams.follow(partition.leaderId, partition),
+    });
+    this.#host(assignment, followed);
+    if (this.#isClosed) await followed.close();
+    else if (followed.leaderId !== NO_LEADER)
+      this.#replication.streams.follow(followed.leaderId, followed);
+  }
+
+  async #unfollow(followed: FollowedPartition): Promise<void> {
+    this.#replication.streams.unfollow(followed);
+    await followed.close();
+  }
+
+  /** Read when the log is open: what an older topic of the name had left is gone then. */
+  #checkpointed({ topic, partitionIndex }: ReplicaAssignment): number {
+    return this.#logs.checkpointedHighWatermark(topic, partitionIndex) ?? 0;
+  }
+
+  async #openLog(assignment: ReplicaAssignment): Promise<PartitionLog> {
     const { topic, partitionIndex } = assignment;
-    let log: PartitionLog;
     try {
-      log = await this.#logs.openLog(assignment, assignment.config);
+      return await this.#logs.openLog(assignment, assignment.config);
     } catch (error) {
       if (isStorageError(error)) {
         this.#logger.error({ topic, partitionIndex, err: error }, "partition is offline");
@@ -333,17 +388,33 @@ export class ReplicaManager {
       }
       throw error;
     }
-    // Read when it is open: what an older topic of the name had left is gone now.
-    const highWatermark = this.#logs.checkpointedHighWatermark(topic, partitionIndex) ?? 0;
-    const config = configOf(assignment);
-    const partition = new Partition(log, assignment, assignment, { ...config, highWatermark });
-    // Closed while the log was opening: it must not acknowledge any more.
-    if (this.#isClosed) partition.resign();
-    this.#host(assignment, partition);
-    return partition;
   }
 
-  #host(assignment: LeaderAssignment, partition: HostedPartition): void {
+  /** Looks twice in the time that a follower may be behind. */
+  #watchLag(): void {
+    const lagMaxMs = this.#replication.lagMaxMs();
+    if (lagMaxMs === Infinity) return;
+    this.#timers.after(lagMaxMs / 2, () => {
+      for (const partition of this.#led()) {
+        if (partition.isr.length > 1) this.#isrChanges.consider(partition);
+      }
+      this.#watchLag();
+    });
+  }
+
+  *#led(): IterableIterator<Partition> {
+    for (const { partitions } of this.#topicsByName.values()) {
+      for (const partition of partitions.values()) {
+        if (partition instanceof Partition) yield partition;
+      }
+    }
+  }
+
+  #hosted({ topicId, partitionIndex }: ReplicaAssignment): HostedPartition | undefined {
+    return this.#topicsById.get(topicId)?.partitions.get(partitionIndex);
+  }
+
+  #host(assignment: ReplicaAssignment, partition: HostedPartition): void {
     let topic = this.#topicsByName.get(assignment.topic);
     assert(
       topic === undefined || topic.topicId === assignment.topicId,
@@ -372,11 +443,16 @@ export class ReplicaManager {
       this.#topicsByName.delete(name);
       this.#topicsById.delete(topic.topicId);
     }
+    if (partition instanceof FollowedPartition) void this.#unfollow(partition);
     const online = onlineOf(partition);
-    if (online === undefined) return;
-    addTraffic(this.#pastTraffic, online.traffic);
-    // Last, so that whoever it wakes finds the partition gone.
-    online.resign();
+    if (online !== undefined) this.#endLed(online);
+  }
+
+  /** Last, so that whoever it wakes finds the partition gone. */
+  #endLed(partition: Partition): void {
+    addTraffic(this.#pastTraffic, partition.traffic);
+    this.#heldBack.delete(partition);
+    partition.resign();
   }
 
   async #change<T>(topic: string, partitionIndex: number, task: () => Promise<T>): Promise<T> {
@@ -405,6 +481,11 @@ function isStorageError(error: unknown): boolean {
   );
 }
 
+/** The replica that is here, whoever leads. */
+function replicaOf(hosted: HostedPartition | undefined): Partition | FollowedPartition | undefined {
+  return typeof hosted === "object" ? hosted : undefined;
+}
+
 function onlineOf(partition: HostedPartition | undefined): Partition | undefined {
   return partition instanceof Partition ? partition : undefined;
 }
@@ -413,11 +494,4 @@ const NO_PARTITIONS: ReadonlyMap<number, HostedPartition> = new Map();
 
 function elsewhere(topic: ClusterTopic | undefined): HostedTopic | undefined {
   return topic && { name: topic.name, topicId: topic.topicId, partitions: NO_PARTITIONS };
-}
-
-function configOf(assignment: LeaderAssignment): {
-  log: LogConfig;
-  minInsyncReplicas: number;
-} {
-  return { log: assignment.config, minInsyncReplicas: assignment.minInsyncReplicas };
 }

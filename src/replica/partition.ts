@@ -2,48 +2,41 @@ import { assert } from "../base/assert.ts";
 import type { Uuid } from "../base/ids.ts";
 import { Mailbox } from "../base/mailbox.ts";
 import { type ErrorName, KafkaError } from "../protocol/errors.ts";
-import type { Log, LogAppendResult, LogConfig } from "../storage/log.ts";
-import { AckQueue, type AckSource, type AckWaiter, type RequiredAcks } from "./delayed.ts";
+import type { LogAppendResult, LogConfig, LogReadOptions, LogReadResult } from "../storage/log.ts";
+import { isrSizesOf, type Leadership, type PartitionConfig } from "./assignments.ts";
+import type { AckSource, AckWaiter, RequiredAcks } from "./delayed.ts";
+import { endOfEpoch } from "./end-of-epoch.ts";
+import { FollowerSessions, type SessionHost } from "./follower-sessions.ts";
+import {
+  type BrokerIncarnations,
+  type IsrProposal,
+  IsrState,
+  type LeaderMarks,
+} from "./isr-state.ts";
+import { type AckMarks, markOf, PartitionAcks } from "./partition-acks.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import { judgePosition } from "./reconcile.ts";
+import type { FollowerAnswer, ReplicaPosition } from "./replication-messages.ts";
+import type {
+  Follower,
+  FollowerSession,
+  LedPartition,
+  LedPartitionWatcher,
+} from "./replication-ports.ts";
 import { noTraffic, type Traffic } from "./traffic.ts";
 import { UnexposedBytes } from "./unexposed-bytes.ts";
 import { hasEnoughInsyncReplicas, type IsrSizes, nextHighWatermark } from "./high-watermark.ts";
 
-/** What a partition needs of its log. */
-export type PartitionLog = Pick<
-  Log,
-  | "abortedTransactions"
-  | "advanceLogStartOffset"
-  | "append"
-  | "endOffsetForEpoch"
-  | "failure"
-  | "findByTimestamp"
-  | "findMaxTimestamp"
-  | "firstUnstableOffset"
-  | "latestLeaderEpoch"
-  | "leaderEpochAt"
-  | "logEndOffset"
-  | "logStartOffset"
-  | "producerEntries"
-  | "read"
-  | "safeEndOffset"
-  | "setListener"
-  | "unsyncedBytes"
-  | "updateConfig"
->;
-
-/** What the controller decided about a partition, as of one leader epoch and partition epoch. */
-export interface Leadership {
-  readonly leaderEpoch: number;
-  readonly partitionEpoch: number;
-  readonly replicas: readonly number[];
-  /** Committed by the controller. This replica is its only member until followers exist. */
-  readonly isr: readonly number[];
-}
-
-/** A topic's settings as far as a partition obeys them. */
-export interface PartitionConfig {
-  readonly log: LogConfig;
-  readonly minInsyncReplicas: number;
+/** What a partition that is led needs of the node. */
+export interface LeaderContext {
+  readonly nodeId: number;
+  readonly nowMs: () => number;
+  /** Whether a controller has confirmed lately that this node is there (R15). Read before every ack. */
+  readonly holdsLease: () => boolean;
+  /** Acks are held back until there is a lease again: then `releaseAcks` is to be called. */
+  readonly onHeldBack: (partition: Partition) => void;
+  /** Its ISR may be another than the committed one. */
+  readonly onIsrNews: (partition: Partition) => void;
 }
 
 /** Who appends. Only clients are held to acks and the ISR's size; a coordinator always asks for all. */
@@ -65,11 +58,14 @@ export interface PartitionWatcher {
  * alone (one writer): appends in the order of the calls, advances when the log says so, the end of
  * leadership. Only the log's own promises lie between.
  */
-export class Partition implements AckSource {
+export class Partition implements AckSource, LedPartition, SessionHost {
   readonly topic: string;
   readonly partitionIndex: number;
   readonly topicId: Uuid;
+  readonly #context: LeaderContext;
   #log: PartitionLog;
+  readonly #isr: IsrState;
+  readonly #sessions = new FollowerSessions();
   /** Since this replica leads. */
   readonly traffic: Traffic = noTraffic();
   #config: PartitionConfig;
@@ -86,10 +82,7 @@ export class Partition implements AckSource {
   readonly #unexposed = new UnexposedBytes();
   #exposedBytes = 0;
   #onHealed: () => void = () => undefined;
-  /** Wait for this replica's own safe position. */
-  readonly #leaderAcks = new AckQueue();
-  /** Wait for the high watermark. */
-  readonly #allAcks = new AckQueue();
+  readonly #acks = new PartitionAcks();
   readonly #watchers = new Set<PartitionWatcher>();
 
   /**
@@ -101,8 +94,10 @@ export class Partition implements AckSource {
     identity: { readonly topic: string; readonly partitionIndex: number; readonly topicId: Uuid },
     leadership: Leadership,
     start: PartitionConfig & { readonly highWatermark: number },
+    context: LeaderContext,
   ) {
-    checkLeadership(leadership);
+    this.#context = context;
+    this.#isr = new IsrState(context.nodeId, leadership, context.nowMs());
     this.topic = identity.topic;
     this.partitionIndex = identity.partitionIndex;
     this.topicId = identity.topicId;
@@ -155,6 +150,15 @@ export class Partition implements AckSource {
     return Math.max(0, this.log.unsyncedBytes - this.#unexposed.totalBytes);
   }
 
+  get replicas(): readonly number[] {
+    return this.#leadership.replicas;
+  }
+
+  /** Committed by the controller. */
+  get isr(): readonly number[] {
+    return this.#leadership.isr;
+  }
+
   get isrSizes(): IsrSizes {
     return this.#isrSizes;
   }
@@ -198,6 +202,9 @@ export class Partition implements AckSource {
    */
   append(batch: Buffer, options: AppendOptions): LogAppendResult {
     this.#refuseUnlessAppendable(options);
+    if (this.#leadership.replicas.length > 1) {
+      this.#isr.willAppend(this.logEndOffset, this.#context.nowMs());
+    }
     const result = this.log.append(batch, {
       leaderEpoch: this.#leadership.leaderEpoch,
       origin: options.origin,
@@ -252,16 +259,24 @@ export class Partition implements AckSource {
     const refusal = this.refusal(-1);
     if (refusal !== null) {
       waiter.settle(new KafkaError(refusal));
-    } else if (waiter.endOffset <= this.#mark(requiredAcks)) {
-      waiter.settle(null);
-    } else {
-      this.#acks(requiredAcks).add(waiter);
+      return;
     }
+    const isDue = waiter.endOffset <= markOf(this.#ackMarks, requiredAcks);
+    if (isDue && this.#mayAck()) {
+      waiter.settle(null);
+      return;
+    }
+    this.#acks.add(waiter, requiredAcks);
+    if (isDue) this.#context.onHeldBack(this);
+  }
+
+  /** Gives the acks that have been due since the lease was lost (R15). */
+  releaseAcks(): void {
+    if (this.#isLeader && this.log.failure === null) this.#release();
   }
 
   forgetAck(waiter: AckWaiter): void {
-    this.#leaderAcks.remove(waiter);
-    this.#allAcks.remove(waiter);
+    this.#acks.remove(waiter);
   }
 
   /** Tells the watcher of each advance until `unwatch`. False: there will be none, the partition ended. */
@@ -273,6 +288,55 @@ export class Partition implements AckSource {
 
   unwatch(watcher: PartitionWatcher): void {
     this.#watchers.delete(watcher);
+  }
+
+  /** See LedPartition. */
+  follow(
+    follower: Follower,
+    statement: ReplicaPosition & { readonly leaderEpoch: number },
+    watcher: LedPartitionWatcher,
+  ): FollowerSession | FollowerAnswer {
+    const error =
+      this.refusal(statement.leaderEpoch) ??
+      (this.#leadership.replicas.includes(follower.brokerId) ? null : "NOT_LEADER_OR_FOLLOWER");
+    if (error !== null) return { kind: "refused", error };
+    const { logStartOffset, logEndOffset } = this;
+    const view = {
+      ...{ logStartOffset, logEndOffset },
+      endOfEpoch: (epoch: number) => endOfEpoch(this, epoch),
+    };
+    const answer = judgePosition(view, statement);
+    if (answer !== null) return answer;
+    const session = this.#sessions.begin(this, follower, watcher);
+    this.#isr.connect(follower, statement.fetchOffset, this.#marks, this.#context.nowMs());
+    return session;
+  }
+
+  readForFollower(options: Omit<LogReadOptions, "endOffset">): Promise<LogReadResult> {
+    return this.log.read({ ...options, endOffset: this.logEndOffset });
+  }
+
+  onProgress(follower: Follower, receivedOffset: number, safeOffset: number): void {
+    const progress = { receivedOffset, safeOffset };
+    this.#isr.progress(follower, progress, this.#marks, this.#context.nowMs());
+    this.#advance();
+    if (!this.#leadership.isr.includes(follower.brokerId)) this.#context.onIsrNews(this);
+  }
+
+  onSessionEnd(follower: Follower): void {
+    this.#isr.disconnect(follower, this.#marks, this.#context.nowMs());
+  }
+
+  /** See IsrState. */
+  proposeIsr(lagMaxMs: number, brokers: BrokerIncarnations): IsrProposal | null {
+    if (this.refusal(-1) !== null) return null;
+    return this.#isr.propose(this.#marks, { nowMs: this.#context.nowMs(), lagMaxMs }, brokers);
+  }
+
+  /** See IsrState. */
+  settleIsr(proposal: IsrProposal, outcome: "refused" | "unknown" | "told"): void {
+    this.#isr.settle(proposal, outcome);
+    this.#advance();
   }
 
   /**
@@ -293,7 +357,9 @@ export class Partition implements AckSource {
       const end = this.#highWatermark;
       throw new KafkaError("OFFSET_OUT_OF_RANGE", `offset ${offset} is not within 0 to ${end}`);
     }
-    await this.log.advanceLogStartOffset(startOffset);
+    const advanced = this.log.advanceLogStartOffset(startOffset);
+    this.#sessions.tell();
+    await advanced;
   }
 
   /**
@@ -301,6 +367,7 @@ export class Partition implements AckSource {
    * leader epoch. Only the manager calls it.
    */
   replaceLog(log: PartitionLog): void {
+    this.#sessions.endAll("NOT_LEADER_OR_FOLLOWER");
     this.#log = log;
     log.updateConfig(this.#config.log);
     this.#listen();
@@ -314,7 +381,6 @@ export class Partition implements AckSource {
 
   /** The controller's next decision that leaves this replica the leader. Only the manager calls it. */
   updateLeadership(leadership: Leadership): void {
-    checkLeadership(leadership);
     assert(this.#isLeader, "a partition that ended does not lead again");
     assert(
       leadership.leaderEpoch >= this.#leadership.leaderEpoch,
@@ -323,8 +389,10 @@ export class Partition implements AckSource {
     );
     if (leadership.leaderEpoch > this.#leadership.leaderEpoch) {
       this.#leaderEpochStartOffset = this.log.logEndOffset;
+      this.#sessions.endAll("FENCED_LEADER_EPOCH");
     }
     this.#leadership = leadership;
+    this.#isr.update(leadership, this.#context.nowMs());
     this.#isrSizes = isrSizesOf(leadership, this.#config);
     this.#advance();
   }
@@ -373,13 +441,21 @@ export class Partition implements AckSource {
   #advance(): void {
     if (!this.#isLeader || this.log.failure !== null) return;
     const { safeEndOffset, logStartOffset, logEndOffset } = this.log;
-    this.#leaderAcks.release(safeEndOffset);
     const highWatermark = nextHighWatermark(
       Math.max(this.#highWatermark, logStartOffset),
-      [safeEndOffset],
+      [safeEndOffset, ...this.#isr.safePositions()],
       this.#isrSizes,
     );
-    if (highWatermark === this.#highWatermark) return;
+    const bytes = this.#expose(highWatermark, logEndOffset);
+    this.#release();
+    this.#sessions.tell();
+    if (bytes === null) return;
+    for (const watcher of this.#watchers) watcher.onExposed(bytes);
+  }
+
+  /** Moves the high watermark; about how many bytes it has moved over, or null when it has not. */
+  #expose(highWatermark: number, logEndOffset: number): number | null {
+    if (highWatermark === this.#highWatermark) return null;
     assert(highWatermark <= logEndOffset, "the high watermark lies within the log", () => ({
       topic: this.topic,
       partitionIndex: this.partitionIndex,
@@ -387,10 +463,34 @@ export class Partition implements AckSource {
       logEndOffset,
     }));
     this.#highWatermark = highWatermark;
-    this.#allAcks.release(highWatermark);
     const bytes = this.#unexposed.takeUpTo(highWatermark);
     this.#exposedBytes += bytes;
-    for (const watcher of this.#watchers) watcher.onExposed(bytes);
+    return bytes;
+  }
+
+  /** Gives the acks that are due, or holds them back (R15). */
+  #release(): void {
+    const marks = this.#ackMarks;
+    if (!this.#acks.areDue(marks)) return;
+    if (this.#mayAck()) this.#acks.release(marks);
+    else this.#context.onHeldBack(this);
+  }
+
+  /** No ack of any kind while another replica could have been elected without this one knowing (R15). */
+  #mayAck(): boolean {
+    return !this.#leadership.isElectableElsewhere || this.#context.holdsLease();
+  }
+
+  get #ackMarks(): AckMarks {
+    return { safeEndOffset: this.log.safeEndOffset, highWatermark: this.#highWatermark };
+  }
+
+  get #marks(): LeaderMarks {
+    return {
+      highWatermark: this.#highWatermark,
+      logEndOffset: this.logEndOffset,
+      leaderEpochStartOffset: this.#leaderEpochStartOffset,
+    };
   }
 
   /**
@@ -413,8 +513,8 @@ export class Partition implements AckSource {
   }
 
   #end(refusal: KafkaError): void {
-    this.#leaderAcks.refuse(refusal);
-    this.#allAcks.refuse(refusal);
+    this.#sessions.endAll(refusal.errorName);
+    this.#acks.refuse(refusal);
     const watchers = [...this.#watchers];
     this.#watchers.clear();
     for (const watcher of watchers) watcher.onEnd();
@@ -429,27 +529,6 @@ export class Partition implements AckSource {
       this.awaitAck({ endOffset, settle }, requiredAcks);
     });
   }
-
-  #acks(requiredAcks: RequiredAcks): AckQueue {
-    return requiredAcks === -1 ? this.#allAcks : this.#leaderAcks;
-  }
-
-  #mark(requiredAcks: RequiredAcks): number {
-    return requiredAcks === -1 ? this.#highWatermark : this.log.safeEndOffset;
-  }
-}
-
-function isrSizesOf(leadership: Leadership, config: PartitionConfig): IsrSizes {
-  return {
-    committedIsrSize: leadership.isr.length,
-    minInsyncReplicas: config.minInsyncReplicas,
-    replicationFactor: leadership.replicas.length,
-  };
-}
-
-/** The marks count this replica alone: another member of the ISR would be passed over. */
-function checkLeadership(leadership: Leadership): void {
-  assert(leadership.isr.length <= 1, "followers need replication", () => leadership);
 }
 
 function storageError(cause: Error): KafkaError {

@@ -1,7 +1,7 @@
 import { KafkaError } from "../protocol/errors.ts";
 import { BATCH_OVERHEAD, batchRecordCount } from "../protocol/records/batch.ts";
 import type { LogReadOptions, LogReadResult } from "../storage/log-config.ts";
-import type { PartitionLog } from "./partition.ts";
+import type { PartitionLog } from "./partition-log.ts";
 
 type ReadableLog = Pick<PartitionLog, "read">;
 

@@ -8,7 +8,8 @@ import type { LogManager } from "../storage/log-manager.ts";
 import type { LogMove } from "../storage/log-moves.ts";
 import { fitsFutureName } from "../storage/file-names.ts";
 import type { ReplicaManager } from "./manager.ts";
-import type { Partition, PartitionLog } from "./partition.ts";
+import type { Partition } from "./partition.ts";
+import type { PartitionLog } from "./partition-log.ts";
 import { refusalOf } from "./refusal.ts";
 
 export interface ReplicaMovesDependencies {

@@ -27,8 +27,9 @@ import { createHandlers } from "./handlers.ts";
 import { type HealthCheck, healthChecks } from "./health.ts";
 import type { LogLevels } from "./log-levels.ts";
 import { brokerOverrides, clusterOverrides, type MetadataImage } from "./metadata/image.ts";
+import { PEER_ENDPOINT } from "./metadata/image-queries.ts";
 import type { MetadataManager } from "./metadata/metadata-manager.ts";
-import { type NodeMetadata, openNodeMetadata } from "./node-metadata.ts";
+import { loadQuorumModules, type NodeMetadata, openNodeMetadata } from "./node-metadata.ts";
 import { peerOptionsOf } from "./peer-options.ts";
 import { Publisher } from "./metadata/publisher.ts";
 import type { TopicConfigs } from "./metadata/topic-configs.ts";
@@ -173,7 +174,8 @@ class NodeBroker implements Broker {
     const timers = new TimerQueue(clock);
     this.#onClose(() => timers.close());
     const logs = await this.#openLogs(timers);
-    const { metadata, lifecycle } = await this.#openMetadata(logs, timers);
+    const node = await this.#openMetadata(logs, timers);
+    const { metadata, lifecycle } = node;
     if (!this.#isBroker) {
       await metadata.publish(NOTHING_HERE);
       this.#metrics = {
@@ -193,8 +195,7 @@ class NodeBroker implements Broker {
     // A stop, from below: no new requests; groups answer what they have parked; appends get their
     // acknowledgements; only then do partitions refuse, and whoever is left is cut off.
     this.#onClose(() => this.#listeners.close(CLOSE_TIMEOUT_MS));
-    const replicas = new ReplicaManager({ clock, logger, logs, memory: this.#listeners.budget });
-    this.#onClose(() => replicas.close());
+    const replicas = await this.#openReplicas(logs, node);
     this.#onClose(() => this.#listeners.drained(DRAIN_TIMEOUT_MS));
     const coordinator = new GroupCoordinator(
       {
@@ -216,9 +217,10 @@ class NodeBroker implements Broker {
 
     await this.#listeners.bindFreePorts();
     this.#onClose(() => this.#listeners.stop());
-    await this.#register({ logs, replicas, metadata, lifecycle, coordinator });
+    const parts = { ...node, logs, replicas, coordinator };
+    await this.#register(parts);
     await moves.resume();
-    await this.#serve({ logs, replicas, metadata, lifecycle, coordinator }, moves);
+    await this.#serve(parts, moves);
     this.#onClose(() =>
       lifecycle.shutDown(this.#config["controlled.shutdown.enable"] ? CONTROLLED_SHUTDOWN_MS : 0),
     );
@@ -308,9 +310,40 @@ class NodeBroker implements Broker {
     return node;
   }
 
+  async #openReplicas(logs: LogManager, { peers, ...node }: NodeMetadata): Promise<ReplicaManager> {
+    const { clock, logger, random } = this.#ports;
+    const nodeId = this.#config["node.id"];
+    const parts = { clock, logger, logs, nodeId, memory: this.#listeners.budget };
+    if (peers === null) {
+      const replicas = new ReplicaManager(parts);
+      this.#onClose(() => replicas.close());
+      return replicas;
+    }
+    const { NodeReplication } = await loadQuorumModules();
+    const streams = new NodeReplication(
+      { ...node, peers, clock, logger, random: random.fork("replication") },
+      {
+        nodeId,
+        lagMaxMs: this.#config["replica.lag.time.max.ms"].value,
+        sessionTimeoutMs: this.#config["broker.session.timeout.ms"],
+      },
+    );
+    this.#onClose(() => streams.close());
+    const replicas = new ReplicaManager({ ...parts, replication: streams.replication });
+    this.#onClose(() => replicas.close());
+    streams.serve(replicas);
+    return replicas;
+  }
+
   /** Tells the cluster of this process, and opens all that it leads. */
   async #register(parts: Parts): Promise<void> {
-    const { logs, metadata, lifecycle, replicas, coordinator } = parts;
+    const { logs, metadata, lifecycle, replicas, coordinator, peers } = parts;
+    const clientEndPoints = this.#listeners.bound;
+    const address = peers?.hello().address ?? null;
+    const endPoints =
+      address === null
+        ? clientEndPoints
+        : [...clientEndPoints, { name: PEER_ENDPOINT, ...address }];
     metadata.subscribe((image, { removedTopics }) => {
       const cluster = clusterOverrides(image);
       this.#live.update({ cluster, broker: brokerOverrides(image, this.#config["node.id"]) });
@@ -341,7 +374,7 @@ class NodeBroker implements Broker {
     );
     const registered = lifecycle.start({
       broker: {
-        endPoints: this.#listeners.bound.map((listener) => ({ ...listener, securityProtocol: 0 })),
+        endPoints: endPoints.map((endPoint) => ({ ...endPoint, securityProtocol: 0 })),
         rack: this.#config["broker.rack"],
         hasOfflineDirectories: logs.directories.some(({ isOnline }) => !isOnline),
         logDirs: logs.directories.flatMap(({ directoryId }) => directoryId ?? []),

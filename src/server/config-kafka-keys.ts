@@ -61,7 +61,7 @@ const QUORUM = keys("a lone node waits for no other", {
   "socket.connection.setup.timeout.ms": long(10000, {}),
 });
 
-const REPLICATION = keys("a lone node has no followers", {
+const REPLICATION = keys("followers are sent records as they come, on streams", {
   "alter.log.dirs.replication.quota.window.num": int(11, { min: 1 }),
   "alter.log.dirs.replication.quota.window.size.seconds": int(1, { min: 1 }),
   "replica.fetch.backoff.ms": int(1000, { min: 0 }),
@@ -69,7 +69,6 @@ const REPLICATION = keys("a lone node has no followers", {
   "replica.fetch.min.bytes": int(1, {}),
   "replica.fetch.response.max.bytes": int(10485760, { min: 0 }),
   "replica.fetch.wait.max.ms": int(500, {}),
-  "replica.lag.time.max.ms": long(30000, {}),
   "replica.socket.receive.buffer.bytes": int(65536, {}),
   "replica.socket.timeout.ms": int(30000, {}),
   "replication.quota.window.num": int(11, { min: 1 }),

@@ -35,6 +35,11 @@ export const QUORUM_KEYS = {
     { min: 1 },
     "A request between controllers that has no answer by then is sent again.",
   ),
+  "replica.lag.time.max.ms": long(
+    30000,
+    { min: 1 },
+    "A follower that has not had all that its leader had for so long leaves the ISR.",
+  ),
   "controller.quorum.fetch.max.bytes": int(
     1048576,
     { min: 1 },

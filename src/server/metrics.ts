@@ -3,7 +3,7 @@ import { errorName } from "../protocol/errors.ts";
 import { effectiveMinInsyncReplicas } from "../replica/high-watermark.ts";
 import type { HostedTopic } from "../replica/hosted-topic.ts";
 import type { ReplicaManager } from "../replica/manager.ts";
-import type { Partition } from "../replica/partition.ts";
+import { Partition } from "../replica/partition.ts";
 import { addTraffic, noTraffic, type Traffic } from "../replica/traffic.ts";
 import type { Log } from "../storage/log.ts";
 import type { LogManager } from "../storage/log-manager.ts";
@@ -67,7 +67,8 @@ const PARTITION_METRICS: readonly (readonly [
 ];
 
 interface PartitionCounts {
-  online: number;
+  led: number;
+  followed: number;
   offline: number;
   underReplicated: number;
   underMinIsr: number;
@@ -119,7 +120,7 @@ export class BrokerMetrics {
     for (const { name: topic, partitions } of replicas.topics) {
       for (const [partitionIndex, partition] of partitions) {
         const log = logs.log(topic, partitionIndex);
-        if (typeof partition === "string" || log === undefined) continue;
+        if (!(partition instanceof Partition) || log === undefined) continue;
         hosted.push({ labels: { topic, partition: partitionIndex }, log, partition });
       }
     }
@@ -230,22 +231,33 @@ function requestNamesOf(api: string): readonly string[] {
 function trafficOf({ partitions }: HostedTopic): Traffic {
   const traffic = noTraffic();
   for (const partition of partitions.values()) {
-    if (typeof partition !== "string") addTraffic(traffic, partition.traffic);
+    if (partition instanceof Partition) addTraffic(traffic, partition.traffic);
   }
   return traffic;
 }
 
 function countPartitions(topics: Iterable<HostedTopic>): PartitionCounts {
-  const counts = { online: 0, offline: 0, underReplicated: 0, underMinIsr: 0, atMinIsr: 0 };
+  const counts = {
+    led: 0,
+    followed: 0,
+    offline: 0,
+    underReplicated: 0,
+    underMinIsr: 0,
+    atMinIsr: 0,
+  };
   for (const { partitions } of topics) {
     for (const partition of partitions.values()) {
       if (typeof partition === "string" || partition.log.failure !== null) {
         counts.offline += 1;
         continue;
       }
+      if (!(partition instanceof Partition)) {
+        counts.followed += 1;
+        continue;
+      }
       const { committedIsrSize, minInsyncReplicas, replicationFactor } = partition.isrSizes;
       const least = effectiveMinInsyncReplicas(minInsyncReplicas, replicationFactor);
-      counts.online += 1;
+      counts.led += 1;
       if (committedIsrSize < replicationFactor) counts.underReplicated += 1;
       if (committedIsrSize < least) counts.underMinIsr += 1;
       if (committedIsrSize === least) counts.atMinIsr += 1;
@@ -256,8 +268,8 @@ function countPartitions(topics: Iterable<HostedTopic>): PartitionCounts {
 
 function writeCounts(text: MetricsText, counts: PartitionCounts): void {
   const gauges: readonly (readonly [string, string, number])[] = [
-    ["partitioncount", "Partitions here.", counts.online + counts.offline],
-    ["leadercount", "Partitions that are led here.", counts.online],
+    ["partitioncount", "Partitions here.", counts.led + counts.followed + counts.offline],
+    ["leadercount", "Partitions that are led here.", counts.led],
     ["offlinereplicacount", "Partitions whose log cannot be used.", counts.offline],
     ["underreplicatedpartitions", "Some replica is not in sync.", counts.underReplicated],
     ["underminisrpartitioncount", "Fewer in sync than min.insync.replicas.", counts.underMinIsr],

@@ -46,6 +46,8 @@ export interface NodeMetadataDependencies {
 export interface NodeMetadata {
   readonly metadata: MetadataManager;
   readonly lifecycle: BrokerLifecycle;
+  /** null: this node is the whole cluster. */
+  readonly peers: NodePeers | null;
 }
 
 /**
@@ -83,7 +85,7 @@ export async function openNodeMetadata(
   );
   node.lifecycle = lifecycle;
   onClose(() => lifecycle.close());
-  return { metadata, lifecycle };
+  return { metadata, lifecycle, peers };
 }
 
 let quorumModules: ReturnType<typeof importQuorumModules> | null = null;
@@ -100,7 +102,8 @@ export function loadQuorumModules(): ReturnType<typeof importQuorumModules> {
 async function importQuorumModules() {
   const { NodePeers } = await import("./peers/node-peers.ts");
   const { formQuorum } = await import("../raft/form-quorum.ts");
-  return { NodePeers, formQuorum };
+  const { NodeReplication } = await import("./peers/replication.ts");
+  return { NodePeers, NodeReplication, formQuorum };
 }
 
 /** What comes to be after the streams that ask for it. */

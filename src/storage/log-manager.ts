@@ -246,14 +246,16 @@ export class LogManager {
    * Notes the log's start offset, durably: after it, no crash brings the records below it back into
    * view. Throws KafkaError KAFKA_STORAGE_ERROR.
    */
-  async checkpointLogStart(log: Log): Promise<void> {
-    const directory = this.#directories.find(({ path }) => log.directory.startsWith(`${path}/`));
-    assert(directory !== undefined, "a log lies in one of the directories");
-    const written = await this.#health.guard(directory, async () => {
-      await directory.writeLogStarts();
-      return true;
-    });
-    if (written === null) throw storageError(directory);
+  checkpointLogStart(log: Log): Promise<void> {
+    return this.#note(log, (directory) => directory.writeLogStarts());
+  }
+
+  /**
+   * Notes how far the log is durable, durably: up to there recovery takes a gap in the offsets for what a
+   * compaction has left. Throws KafkaError KAFKA_STORAGE_ERROR.
+   */
+  checkpointRecoveryPoint(log: Log): Promise<void> {
+    return this.#note(log, (directory) => directory.writeCheckpoints(this.#highWatermarks));
   }
 
   /** What replication-offset-checkpoint holds; without one, each log's safe end (one replica). */
@@ -477,6 +479,16 @@ export class LogManager {
         directory.removeLeftovers(() => this.#closing === null),
       );
     });
+  }
+
+  async #note(log: Log, write: (directory: LogDirectory) => Promise<void>): Promise<void> {
+    const directory = this.#directories.find(({ path }) => log.directory.startsWith(`${path}/`));
+    assert(directory !== undefined, "a log lies in one of the directories");
+    const written = await this.#health.guard(directory, async () => {
+      await write(directory);
+      return true;
+    });
+    if (written === null) throw storageError(directory);
   }
 
   readonly #highWatermarkOf = (log: Log, { topic, partitionIndex }: StoredPartition): number =>

@@ -86,8 +86,11 @@ describe("ReplicaManager", () => {
     const node = new Node();
     const first = await node.lead({ leaderEpoch: 3 });
     const { acked } = first.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
-    const resigned = node.replicas.resign("t", 0);
-    expect(node.replicas.partition("t", 0)).toBeUndefined();
+    const resigned = node.replicas.becomeFollower({
+      ...assignmentOf({ leaderEpoch: 9 }),
+      leaderId: -1,
+    });
+    expect(first.isLeader).toBe(false);
     expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
     await resigned;
     expect(node.logs.deleted).toEqual([]);
@@ -104,7 +107,7 @@ describe("ReplicaManager", () => {
     const node = new Node();
     const partition = await node.lead();
     await node.replicas.close();
-    await node.replicas.resign("t", 0);
+    await node.replicas.becomeFollower({ ...assignmentOf({ leaderEpoch: 9 }), leaderId: -1 });
     expect(partition.isLeader).toBe(false);
   });
 
@@ -113,7 +116,10 @@ describe("ReplicaManager", () => {
     let open = (): void => undefined;
     node.logs.gate = new Promise((resolve) => (open = resolve));
     const led = node.lead();
-    const resigned = node.replicas.resign("t", 0);
+    const resigned = node.replicas.becomeFollower({
+      ...assignmentOf({ leaderEpoch: 9 }),
+      leaderId: -1,
+    });
     open();
     const partition = await led;
     await resigned;
@@ -121,17 +127,20 @@ describe("ReplicaManager", () => {
     expect(node.replicas.partition("t", 0)).toBeUndefined();
   });
 
-  test("a partition with replicas elsewhere is withheld, and led again when it has none", async () => {
+  test("a leader that becomes a follower acknowledges nothing any more (R-17), and leads again", async () => {
     const node = new Node();
-    const alone = await node.lead({ leaderEpoch: 3 });
-    const { acked } = alone.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
-    await node.replicas.withhold(assignmentOf({ leaderEpoch: 3, replicas: [1, 2] }));
     const { replicas } = node;
+    const before = await node.lead({ leaderEpoch: 3, replicas: [1, 2], isr: [1, 2] });
+    const { acked } = before.appendAsLeader(batch(), { requiredAcks: -1, origin: "client" });
+    const following = replicas.becomeFollower({ ...assignmentOf({ leaderEpoch: 4 }), leaderId: 2 });
+    // From the call on, before its turn.
+    expect(before.isLeader).toBe(false);
     expect(await stateOf(acked)).toBe("NOT_LEADER_OR_FOLLOWER");
-    expect(replicas.find(replicas.topicByName("t"), 0, false)).toBe("REPLICA_NOT_AVAILABLE");
+    await following;
+    expect(replicas.find(replicas.topicByName("t"), 0, false)).toBe("NOT_LEADER_OR_FOLLOWER");
     expect(replicas.partition("t", 0)).toBeUndefined();
     expect(node.logs.deleted).toEqual([]);
-    const again = await node.lead({ leaderEpoch: 3 });
+    const again = await node.lead({ leaderEpoch: 5 });
     expect(again.logEndOffset).toBe(1);
     expect(replicas.find(replicas.topicByName("t"), 0, false)).toBe(again);
   });

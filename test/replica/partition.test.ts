@@ -3,7 +3,16 @@ import { InvariantError } from "../../src/base/assert.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
 import { batchLeaderEpoch } from "../../src/protocol/records/batch.ts";
 import { Partition, type PartitionWatcher } from "../../src/replica/partition.ts";
-import { assignmentOf, batch, FakeLog, LOG_CONFIG, settle, stateOf, TOPIC_ID } from "./support.ts";
+import {
+  assignmentOf,
+  batch,
+  FakeLog,
+  leaderContext,
+  LOG_CONFIG,
+  settle,
+  stateOf,
+  TOPIC_ID,
+} from "./support.ts";
 
 const CLIENT_ALL = { requiredAcks: -1, origin: "client" } as const;
 const CLIENT_ONE = { requiredAcks: 1, origin: "client" } as const;
@@ -24,6 +33,7 @@ function lead(
     { topic: "t", partitionIndex: 0, topicId: TOPIC_ID },
     assignmentOf({ isr, replicas }),
     { log: LOG_CONFIG, minInsyncReplicas, highWatermark: options.highWatermark ?? 0 },
+    leaderContext(),
   );
   return { log, partition };
 }

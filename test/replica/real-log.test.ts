@@ -72,7 +72,7 @@ async function start(disk: Disk, config: Partial<LogConfig> = {}): Promise<Runni
     { disk, clock, random: new SeededRandom(1), logger: SILENT_LOGGER, timers },
     { logDirs: ["/data"], nodeId: 1, clusterId: null },
   );
-  const replicas = new ReplicaManager({ clock, logger: SILENT_LOGGER, logs });
+  const replicas = new ReplicaManager({ nodeId: 1, clock, logger: SILENT_LOGGER, logs });
   await replicas.becomeLeader(assignmentOf({ config: { ...LOG_CONFIG, ...config } }));
   return {
     replicas,

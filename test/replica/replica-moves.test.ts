@@ -24,7 +24,7 @@ async function lead(world = diskWorld(1)) {
   const logs = await run(
     LogManager.open(dependencies, { logDirs: PATHS, nodeId: 1, clusterId: null }),
   );
-  const replicas = new ReplicaManager({ clock, logger: SILENT_LOGGER, logs });
+  const replicas = new ReplicaManager({ nodeId: 1, clock, logger: SILENT_LOGGER, logs });
   const assigned: Uuid[] = [];
   const cluster = { refusal: null as KafkaError | null };
   const moves = new ReplicaMoves({

@@ -15,8 +15,11 @@ import {
 } from "../../src/protocol/records/batch.ts";
 import { buildBatch, type NewBatch } from "../../src/protocol/records/batch-builder.ts";
 import { ClientBatches } from "../../src/replica/client-batches.ts";
-import { type LeaderAssignment, type LogStore, ReplicaManager } from "../../src/replica/manager.ts";
-import type { Partition, PartitionLog } from "../../src/replica/partition.ts";
+import type { LeaderAssignment } from "../../src/replica/assignments.ts";
+import type { LogStore } from "../../src/replica/log-store.ts";
+import { ReplicaManager } from "../../src/replica/manager.ts";
+import type { LeaderContext, Partition } from "../../src/replica/partition.ts";
+import type { PartitionLog } from "../../src/replica/partition-log.ts";
 import type {
   LogAppendOptions,
   LogAppendResult,
@@ -105,6 +108,8 @@ export class FakeLog implements PartitionLog {
   producers: ProducerSnapshotEntry[] = [];
   /** Advancing the log's start waits for this. */
   startGate: Promise<void> = Promise.resolve();
+  /** So does a cut. */
+  cutGate: Promise<void> = Promise.resolve();
   #listener: LogListener | null = null;
 
   get logEndOffset(): number {
@@ -140,6 +145,33 @@ export class FakeLog implements PartitionLog {
       logAppendTimeMs: -1,
       logStartOffset: this.logStartOffset,
     };
+  }
+
+  appendReplicated(batch: Buffer): void {
+    this.batches.push(Buffer.from(batch));
+  }
+
+  get writtenEndOffset(): number {
+    return this.logEndOffset;
+  }
+
+  async flush(): Promise<void> {
+    await Promise.resolve();
+    this.makeSafe();
+  }
+
+  async truncateTo(endOffset: number): Promise<void> {
+    await this.cutGate;
+    const first = this.batches.findIndex((each) => batchNextOffset(each) > endOffset);
+    if (first >= 0) this.batches.splice(first);
+    this.safeEndOffset = Math.min(this.safeEndOffset, this.logEndOffset);
+  }
+
+  async truncateFullyAndStartAt(offset: number): Promise<void> {
+    await this.cutGate;
+    this.batches.splice(0);
+    this.logStartOffset = offset;
+    this.safeEndOffset = offset;
   }
 
   async read(options: LogReadOptions): Promise<LogReadResult> {
@@ -263,6 +295,13 @@ export class FakeLogStore implements LogStore {
     this.checkpointedStarts.push(log.logStartOffset);
   }
 
+  readonly recoveryPointsOf: PartitionLog[] = [];
+
+  async checkpointRecoveryPoint(log: PartitionLog): Promise<void> {
+    await this.checkpointGate;
+    this.recoveryPointsOf.push(log);
+  }
+
   async deleteLog(topic: string, partitionIndex: number): Promise<void> {
     await Promise.resolve();
     this.deleted.push(`${topic}-${partitionIndex}`);
@@ -292,6 +331,7 @@ export class Node {
     clock: this.clock,
     logger: SILENT_LOGGER,
     logs: this.logs,
+    nodeId: 1,
   });
   /** Of batches that need no opening. */
   readonly clientBatches = new ClientBatches({ clock: this.clock, offload: NO_OFFLOAD });
@@ -319,9 +359,22 @@ export function assignmentOf(assignment: Partial<LeaderAssignment> = {}): Leader
     partitionEpoch: 0,
     replicas: [1],
     isr: [1],
+    isElectableElsewhere: false,
     config: LOG_CONFIG,
     minInsyncReplicas: 1,
     ...assignment,
+  };
+}
+
+/** A leader that has a lease and waits for nobody. */
+export function leaderContext(context: Partial<LeaderContext> = {}): LeaderContext {
+  return {
+    nodeId: 1,
+    nowMs: () => 0,
+    holdsLease: () => true,
+    onHeldBack: noop,
+    onIsrNews: noop,
+    ...context,
   };
 }
 

@@ -26,7 +26,7 @@ test.each(Array.from({ length: 20 }, (_, seed) => seed))(
           { logDirs: [DIRECTORY], nodeId: 1, clusterId: null },
         ),
       );
-      const replicas = new ReplicaManager({ ...dependencies, logs });
+      const replicas = new ReplicaManager({ nodeId: 1, ...dependencies, logs });
       const partition = await run(replicas.becomeLeader(assignmentOf({ config: CONFIG })));
       const cut = (): void => {
         processClock.kill();

@@ -217,12 +217,6 @@ class ProduceAppend {
 
   #find(topic: HostedTopic | undefined, request: PartitionRequest, isById: boolean): Partition {
     const partition = this.#replicas.find(topic, request.index, isById);
-    if (partition === "REPLICA_NOT_AVAILABLE") {
-      throw new KafkaError(
-        "NOT_ENOUGH_REPLICAS",
-        "records are not copied to the partition's other replicas yet: use topics of one replica",
-      );
-    }
     if (typeof partition === "string") throw new KafkaError(partition);
     this.#checkTopic(partition.topic);
     return partition;

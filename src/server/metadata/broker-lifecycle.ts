@@ -63,7 +63,10 @@ const MAX_NAMED = 20;
 export class BrokerLifecycle {
   readonly #dependencies: BrokerLifecycleDependencies;
   readonly #options: BrokerLifecycleOptions;
+  /** Told of each heartbeat that was answered: `confirmedMs` has moved. */
+  onConfirmed: () => void = () => undefined;
   #brokerEpoch: number | null = null;
+  #confirmedMs = -Infinity;
   #timer: Timer | null = null;
   #wantsShutDown = false;
   #isClosed = false;
@@ -76,6 +79,11 @@ export class BrokerLifecycle {
   /** Of this incarnation, for `.kafka_cleanshutdown`; null before `start`. */
   get brokerEpoch(): number | null {
     return this.#brokerEpoch;
+  }
+
+  /** When the last heartbeat was sent that a controller has answered, and not as to one that is fenced (R15). */
+  get confirmedMs(): number {
+    return this.#confirmedMs;
   }
 
   /**
@@ -201,9 +209,14 @@ export class BrokerLifecycle {
     const { logger, timers } = this.#dependencies;
     const { nodeId, heartbeatIntervalMs, sessionTimeoutMs } = this.#options;
     let nextMs = heartbeatIntervalMs;
+    const sentMs = this.#dependencies.clock.nowMs();
     try {
       const answer = await this.#heartbeat(sessionTimeoutMs);
       refuseUnlessOk(answer);
+      if (!answer.isFenced) {
+        this.#confirmedMs = sentMs;
+        this.onConfirmed();
+      }
       // It is let lead as soon as it has caught up.
       if (answer.isFenced) nextMs = Math.min(nextMs, RETRY_MS);
     } catch (error) {

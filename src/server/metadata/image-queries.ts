@@ -8,6 +8,9 @@ import {
   type PartitionImage,
 } from "./image.ts";
 
+/** The endpoint of a registration at which other nodes reach a broker; clients are never told of it. */
+export const PEER_ENDPOINT = "PEER";
+
 /** Where clients of a listener reach a broker. */
 export interface BrokerEndPoint {
   readonly nodeId: number;

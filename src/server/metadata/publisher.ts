@@ -7,6 +7,7 @@ import {
   brokerOverrides,
   clusterOverrides,
   type MetadataImage,
+  NO_LEADER,
   type PartitionImage,
   type TopicImage,
   topicOverrides,
@@ -15,18 +16,28 @@ import { replicaDirectory } from "./replica-directories.ts";
 import { toLogConfig, type TopicConfigs } from "./topic-configs.ts";
 import { GROUP_METADATA_TOPIC } from "./topic-names.ts";
 
-/** A partition that this node is to lead, as ReplicaManager takes it. */
-export interface PublishedLeadership {
+/** A replica of this node, as ReplicaManager takes it. */
+export interface PublishedReplica {
   readonly topic: string;
   readonly partitionIndex: number;
   readonly topicId: Uuid;
   readonly directoryId: Uuid;
   readonly leaderEpoch: number;
-  readonly partitionEpoch: number;
-  readonly replicas: number[];
-  readonly isr: number[];
   readonly config: LogConfig;
   readonly minInsyncReplicas: number;
+}
+
+export interface PublishedLeadership extends PublishedReplica {
+  readonly partitionEpoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+  /** Whether the controller could let another replica lead without this node's help (R15). */
+  readonly isElectableElsewhere: boolean;
+}
+
+export interface PublishedFollower extends PublishedReplica {
+  /** NO_LEADER: nobody, for now. */
+  readonly leaderId: number;
 }
 
 /** ReplicaManager, as far as the metadata drives it. `P` is its partition. */
@@ -34,8 +45,7 @@ export interface ReplicaHost<P> {
   /** These are the cluster's topics from now on. */
   follow(image: MetadataImage): void;
   becomeLeader(leadership: PublishedLeadership): Promise<P>;
-  withhold(leadership: PublishedLeadership): Promise<void>;
-  resign(topic: string, partitionIndex: number): Promise<void>;
+  becomeFollower(follower: PublishedFollower): Promise<void>;
   remove(topic: string, partitionIndex: number): Promise<void>;
   updateConfig(topic: string, config: LogConfig, minInsyncReplicas: number): void;
 }
@@ -67,15 +77,13 @@ export interface PublisherOptions {
 
 const DEFAULT_CONCURRENCY = 32;
 
-/** Partitions that one line of the log names. */
-const MAX_NAMED = 10;
-
 type Task = () => Promise<void>;
 
 /** Of a topic. */
 interface Settings {
   readonly config: LogConfig;
   readonly minInsyncReplicas: number;
+  readonly isUncleanElectionEnabled: boolean;
 }
 
 /** Makes the replicas and coordinators of this node follow the image. */
@@ -109,7 +117,6 @@ export class Publisher<P> implements MetadataPublisher {
       this.#changes(delta.image, delta.previous.topicsById.get(topic.topicId), topic),
     );
     await this.#run(changes);
-    this.#nameWithheld(delta);
     this.#reconfigure(delta);
   }
 
@@ -147,45 +154,19 @@ export class Publisher<P> implements MetadataPublisher {
       const old = before?.partitions[partition.partitionIndex];
       if (old === partition) return [];
       if (this.#isLed(partition)) return [() => this.#lead(topic, old, partition, settings)];
-      if (this.#isWithheld(partition)) return [() => this.#withhold(topic, partition, settings)];
-      const isReplica = partition.replicas.includes(this.#nodeId);
-      if (!isReplica && old?.replicas.includes(this.#nodeId) === true) {
-        return [() => this.#remove(topic, partition)];
+      const wasReplica = old?.replicas.includes(this.#nodeId) === true;
+      if (!partition.replicas.includes(this.#nodeId)) {
+        return wasReplica ? [() => this.#remove(topic, partition)] : [];
       }
-      return old?.leader === this.#nodeId ? [() => this.#resign(topic, partition)] : [];
+      // Nobody has led it since this node knows of it, and its log is not even open.
+      const isUntouched =
+        partition.leader === NO_LEADER && (!wasReplica || old.leader === NO_LEADER);
+      return isUntouched ? [] : [() => this.#follow(topic, old, partition, settings)];
     });
   }
 
-  /** Led here, and nowhere else could it ever be. */
-  #isLed({ leader, replicas }: PartitionImage): boolean {
-    return leader === this.#nodeId && replicas.length === 1;
-  }
-
-  /**
-   * Records are not copied to other nodes yet. While others are replicas, an election could give the
-   * partition to a log that is empty: nothing may be acknowledged before it, and nothing read.
-   */
-  #isWithheld({ leader, replicas }: PartitionImage): boolean {
-    return leader === this.#nodeId && replicas.length > 1;
-  }
-
-  #nameWithheld({ previous, changedTopics }: MetadataDelta): void {
-    const partitions = changedTopics.flatMap((topic) => {
-      const before = previous.topicsById.get(topic.topicId)?.partitions;
-      return topic.partitions.flatMap((partition) => {
-        const { partitionIndex } = partition;
-        const old = before?.[partitionIndex];
-        const wasWithheld = old !== undefined && this.#isWithheld(old);
-        const isNew = this.#isWithheld(partition) && !wasWithheld;
-        return isNew ? [`${topic.name}-${partitionIndex}`] : [];
-      });
-    });
-    if (partitions.length === 0) return;
-    this.#logger.warn(
-      { partitions: partitions.slice(0, MAX_NAMED), partitionCount: partitions.length },
-      "these partitions have replicas on other nodes, which records are not copied to yet: nothing is " +
-        "written to them (NOT_ENOUGH_REPLICAS) or read; topics of one replica work",
-    );
+  #isLed({ leader }: PartitionImage): boolean {
+    return leader === this.#nodeId;
   }
 
   async #lead(
@@ -209,18 +190,21 @@ export class Publisher<P> implements MetadataPublisher {
     });
   }
 
-  async #withhold(topic: TopicImage, partition: PartitionImage, settings: Settings): Promise<void> {
-    this.#end(topic, partition);
-    await this.#guard(topic.name, partition.partitionIndex, "withheld", () =>
-      this.#replicas.withhold(this.#leadership(topic, partition, settings)),
-    );
-  }
-
-  async #resign(topic: TopicImage, partition: PartitionImage): Promise<void> {
-    this.#end(topic, partition);
-    await this.#guard(topic.name, partition.partitionIndex, "given up", () =>
-      this.#replicas.resign(topic.name, partition.partitionIndex),
-    );
+  async #follow(
+    topic: TopicImage,
+    old: PartitionImage | undefined,
+    partition: PartitionImage,
+    settings: Settings,
+  ): Promise<void> {
+    const { partitionIndex, leader } = partition;
+    const key = `${topic.name}-${partitionIndex}`;
+    if (old !== undefined && this.#isLed(old)) this.#end(topic, partition);
+    this.#failed.set(key, () => this.#follow(topic, undefined, partition, settings));
+    await this.#guard(topic.name, partitionIndex, "followed", async () => {
+      const replica = this.#replica(topic, partition, settings);
+      await this.#replicas.becomeFollower({ ...replica, leaderId: leader });
+      this.#failed.delete(key);
+    });
   }
 
   async #remove(topic: TopicImage, partition: PartitionImage): Promise<void> {
@@ -241,24 +225,41 @@ export class Publisher<P> implements MetadataPublisher {
     partition: PartitionImage,
     settings: Settings,
   ): PublishedLeadership {
-    const { partitionIndex, leaderEpoch, partitionEpoch, replicas, isr } = partition;
+    const { partitionEpoch, replicas, isr, eligibleLeaderReplicas } = partition;
+    const others = replicas.filter((brokerId) => brokerId !== this.#nodeId);
+    const isEligible = (brokerId: number): boolean =>
+      settings.isUncleanElectionEnabled ||
+      isr.includes(brokerId) ||
+      eligibleLeaderReplicas.includes(brokerId);
+    return {
+      ...this.#replica(topic, partition, settings),
+      ...{ partitionEpoch, replicas, isr },
+      isElectableElsewhere: others.some(isEligible),
+    };
+  }
+
+  #replica(
+    topic: TopicImage,
+    partition: PartitionImage,
+    { config, minInsyncReplicas }: Settings,
+  ): PublishedReplica {
+    const { partitionIndex, leaderEpoch } = partition;
     return {
       topic: topic.name,
-      partitionIndex,
       topicId: topic.topicId,
       directoryId: replicaDirectory(partition, this.#nodeId),
-      leaderEpoch,
-      partitionEpoch,
-      replicas: [...replicas],
-      isr: [...isr],
-      ...settings,
+      ...{ partitionIndex, leaderEpoch, config, minInsyncReplicas },
     };
   }
 
   #settings(image: MetadataImage, topic: string): Settings {
     const topicConfigs = this.#topicConfigs.under(image);
     const effective = topicConfigs.effective(topicOverrides(image, topic));
-    return { config: toLogConfig(effective), minInsyncReplicas: effective["min.insync.replicas"] };
+    return {
+      config: toLogConfig(effective),
+      minInsyncReplicas: effective["min.insync.replicas"],
+      isUncleanElectionEnabled: effective["unclean.leader.election.enable"],
+    };
   }
 
   async #guard(topic: string, partitionIndex: number, what: string, task: Task): Promise<void> {

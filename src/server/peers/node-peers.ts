@@ -1,12 +1,13 @@
 import type { Listener } from "../../base/net.ts";
 import type { Ports } from "../../base/ports.ts";
-import type { Rpc, RpcAddress, RpcTls } from "../../base/rpc.ts";
+import type { Rpc, RpcAddress, RpcService, RpcTls } from "../../base/rpc.ts";
 import type { TimerQueue } from "../../base/timer-queue.ts";
 import type { Hello } from "../../protocol/peers/hello.ts";
 import { PeerTransport, RAFT_SERVICE } from "../../raft/peer-transport.ts";
 import type { Voter } from "../../raft/core/voters.ts";
 import type { LeaderAndEpoch } from "../../raft/raft-client.ts";
 import type { ControllerAnswer, ControllerRequest } from "../metadata/controller-apis.ts";
+import { REPLICATION_SERVICE } from "../../replica/replication-codec.ts";
 import { ControlClient } from "./control-client.ts";
 import { CONTROL_SERVICE } from "./control-codec.ts";
 import { ControlServer, type LostSession } from "./control-server.ts";
@@ -52,11 +53,14 @@ export interface ControllerService {
 export class NodePeers {
   readonly transport: PeerTransport;
   readonly channel: ControlClient;
-  readonly #rpc: Rpc;
+  readonly rpc: Rpc;
+  /** What this node says of itself, at each opening. */
+  readonly hello: () => Hello;
   readonly #options: NodePeersOptions;
   readonly #server: ControlServer;
   #port: number;
   #listener: Listener | null = null;
+  #replication: RpcService | null = null;
 
   private constructor(
     dependencies: NodePeersDependencies,
@@ -65,16 +69,17 @@ export class NodePeers {
     parts: { readonly state: () => NodeState; readonly service: ControllerService },
   ) {
     const { state, service } = parts;
-    this.#rpc = rpc;
+    this.rpc = rpc;
     this.#options = options;
     this.#port = options.advertised.port;
     const link = { ...dependencies, rpc };
-    const hello = (): Hello => {
+    this.hello = (): Hello => {
       const { clusterId, directoryId, brokerEpoch } = state();
       const { host } = options.advertised;
       const address = { host, port: this.#port };
       return { clusterId, directoryId, brokerEpoch, address, nodeId: options.nodeId };
     };
+    const { hello } = this;
     const others = options.voters.filter(({ nodeId }) => nodeId !== options.nodeId);
     const addresses = new Map(others.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
     this.transport = new PeerTransport(link, { hello, addresses, bootstrap: options.bootstrap });
@@ -107,10 +112,19 @@ export class NodePeers {
     const services = new Map([
       [RAFT_SERVICE, this.transport.service],
       [CONTROL_SERVICE, this.#server.service],
+      [REPLICATION_SERVICE, this.#replicate],
     ]);
-    this.#listener = await this.#rpc.listen(this.#options.listen, services);
+    this.#listener = await this.rpc.listen(this.#options.listen, services);
     if (this.#port === 0) this.#port = this.#listener.port;
   }
+
+  /** Sends records to followers from now on; until then they are told to come again. */
+  serveReplication(service: RpcService): void {
+    this.#replication = service;
+  }
+
+  readonly #replicate: RpcService = (opening) =>
+    this.#replication?.(opening) ?? { kind: "rejected", message: "this node is starting" };
 
   /** Another node may lead, and there may be voters that the settings do not name (KIP-853). */
   follow(voters: readonly Voter[]): void {

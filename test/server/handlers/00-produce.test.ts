@@ -440,20 +440,19 @@ describe("a cluster of several nodes", () => {
     topicsById: new Map([[TOPIC_ID, topic]]),
   };
 
-  test.each([0, 1, -1])(
-    "acks=%i: nothing is taken that would lie on one of several replicas",
-    async (acks) => {
-      const node = new Node();
-      await node.replicas.withhold(assignmentOf({ replicas: [1, 2] }));
-      const answer = await send(node, [["t", 0, batch()]], { acks });
-      if (acks === 0) expect(answer).toBe(CLOSE_CONNECTION);
-      else
-        expect(await partitionsOf(Promise.resolve(answer))).toMatchObject([
-          { error: "NOT_ENOUGH_REPLICAS" },
-        ]);
-      expect(node.logs.deleted).toEqual([]);
-    },
-  );
+  test.each([0, 1, -1])("acks=%i: a follower takes nothing", async (acks) => {
+    const node = new Node();
+    node.replicas.follow(CLUSTER);
+    await node.replicas.becomeFollower({ ...assignmentOf(), leaderId: 2 });
+    const answer = await send(node, [["t", 0, batch()]], { acks });
+    if (acks === 0) expect(answer).toBe(CLOSE_CONNECTION);
+    else {
+      expect(await partitionsOf(Promise.resolve(answer))).toMatchObject([
+        { error: "NOT_LEADER_OR_FOLLOWER" },
+      ]);
+    }
+    expect(node.log().logEndOffset).toBe(0);
+  });
 
   test.each([9, 10, 12, 13])(
     "version %i: a partition of another node is named with its leader",

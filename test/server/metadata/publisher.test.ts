@@ -17,9 +17,6 @@ const on = (...brokerIds: number[]) => ({
   })),
 });
 
-const assigned = (...replicas: number[][]) =>
-  replicas.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }));
-
 const IMAGE = withTopics(
   clusterOf(1, 2),
   topic("mine", on(1)),
@@ -104,7 +101,7 @@ describe("the publisher", () => {
     await publisher.apply(change({ leader: 1 }));
     expect(host.events.slice(1)).toEqual(["lead __consumer_offsets-0 1", "coordinate 0 1"]);
     await publisher.apply(change({ leader: 2 }));
-    expect(host.events.slice(3)).toEqual(["resign 0", "give up __consumer_offsets-0"]);
+    expect(host.events.slice(3)).toEqual(["resign 0", "follow __consumer_offsets-0 2"]);
   });
 
   test("leadership goes and comes back, whatever it was between", async () => {
@@ -121,48 +118,41 @@ describe("the publisher", () => {
       await publisher.apply(next);
       return host.events;
     };
-    const gone = ["resign 0", "give up __consumer_offsets-0"];
     const led = (epoch: number) => [`lead __consumer_offsets-0 ${epoch}`, `coordinate 0 ${epoch}`];
-    const withheld = ["resign 0", "withhold __consumer_offsets-0"];
-    expect(await change({ leader: -1 })).toEqual(gone);
+    const same = (epoch: number) => [`lead __consumer_offsets-0 ${epoch}`];
+    const follows = (leaderId: number) => [`follow __consumer_offsets-0 ${leaderId}`];
+    expect(await change({ leader: -1 })).toEqual(["resign 0", ...follows(-1)]);
+    // Nobody leads yet: it stays as it is.
     expect(await change({ isr: [1] })).toEqual([]);
     expect(await change({ leader: 1 })).toEqual(led(2));
-    expect(await change({ replicas: [1, 2] })).toEqual(withheld);
-    expect(await change({ isr: [1, 2] })).toEqual(withheld);
-    expect(await change({ leader: 2 })).toEqual(gone);
-    expect(await change({ isr: [2] })).toEqual([]);
-    expect(await change({ leader: 1, isr: [1, 2] })).toEqual(withheld);
-    // Alone again in the same leader epoch: the shard that ended begins anew.
-    expect(await change({ replicas: [1], isr: [1] })).toEqual(led(4));
+    expect(await change({ replicas: [1, 2] })).toEqual(same(2));
+    expect(await change({ isr: [1, 2] })).toEqual(same(2));
+    expect(await change({ leader: 2 })).toEqual(["resign 0", ...follows(2)]);
+    expect(await change({ isr: [2] })).toEqual(follows(2));
+    expect(await change({ leader: 1, isr: [1, 2] })).toEqual(led(4));
     expect(await change({ replicas: [2], isr: [2], leader: 2 })).toEqual([
       "resign 0",
       "remove __consumer_offsets-0",
     ]);
   });
 
-  test("says once what it withholds, and opens no log of it", async () => {
-    const warnings: object[] = [];
+  test.each([
+    ["alone", { replicas: [1], isr: [1] }, false],
+    ["with another in the ISR", { replicas: [1, 2], isr: [1, 2] }, true],
+    ["with another that lags", { replicas: [1, 2], isr: [1] }, false],
+    [
+      "with another that is eligible",
+      { replicas: [1, 2], isr: [1], eligibleLeaderReplicas: [2] },
+      true,
+    ],
+  ])("R15: a leader %s knows whether another could lead", async (_name, fields, isElsewhere) => {
     const host = new RecordingHost();
-    const { topicConfigs } = DEFAULTS;
-    const publisher = new Publisher(
-      {
-        ...{ replicas: host, coordinator: host, topicConfigs },
-        logger: { ...SILENT_LOGGER, warn: (fields) => void warnings.push(fields) },
-      },
-      { nodeId: 1 },
-    );
-    const image = withTopics(
-      clusterOf(1, 2),
-      topic("three", { assignments: assigned([1, 2], [2, 1], [1, 2]) }),
-    );
-    await publisher.apply(wholeImage(image));
-    expect(host.events).toEqual(["withhold three-0", "withhold three-2"]);
-    expect(warnings).toEqual([{ partitions: ["three-0", "three-2"], partitionCount: 2 }]);
-    const { topicId } = image.topicsByName.get("three")!;
-    await publisher.apply(
-      delta(image, [metadataRecord("partitionChange", { partitionId: 0, topicId, isr: [1] })]),
-    );
-    expect(warnings).toHaveLength(1);
+    const { topicId } = IMAGE.topicsByName.get("mine")!;
+    const { image } = delta(IMAGE, [
+      metadataRecord("partitionChange", { partitionId: 0, topicId, ...fields }),
+    ]);
+    await publisherFor(host).apply(wholeImage(image));
+    expect(host.led.get("mine-0")?.isElectableElsewhere).toBe(isElsewhere);
   });
 
   test("what the disk refused is tried again, unless the cluster has decided otherwise since", async () => {
@@ -176,7 +166,7 @@ describe("the publisher", () => {
     await publisher.apply(
       delta(IMAGE, [metadataRecord("partitionChange", { partitionId: 0, topicId, leader: 2 })]),
     );
-    expect(host.events).toEqual(["give up mine-0"]);
+    expect(host.events).toEqual(["follow mine-0 2"]);
     await publisher.retry();
     expect(host.events.slice(1)).toEqual([
       "lead both-0 0",

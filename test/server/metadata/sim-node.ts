@@ -6,7 +6,11 @@ import {
   type BrokerRegistration,
 } from "../../../src/server/metadata/broker-lifecycle.ts";
 import { MetadataManager } from "../../../src/server/metadata/metadata-manager.ts";
-import { Publisher, type PublishedLeadership } from "../../../src/server/metadata/publisher.ts";
+import {
+  Publisher,
+  type PublishedFollower,
+  type PublishedLeadership,
+} from "../../../src/server/metadata/publisher.ts";
 import { LOG_DIRECTORY, type SimWorld } from "../../raft/sim-world.ts";
 import type { TopicConfigs } from "../../../src/server/metadata/topic-configs.ts";
 import { DEFAULTS } from "./cluster-image.ts";
@@ -36,16 +40,10 @@ export class RecordingHost {
     // It is not asked about partitions.
   }
 
-  async withhold({ topic, partitionIndex }: PublishedLeadership): Promise<void> {
+  async becomeFollower({ topic, partitionIndex, leaderId }: PublishedFollower): Promise<void> {
     await this.#wait();
     this.led.delete(`${topic}-${partitionIndex}`);
-    this.events.push(`withhold ${topic}-${partitionIndex}`);
-  }
-
-  async resign(topic: string, partitionIndex: number): Promise<void> {
-    await this.#wait();
-    this.led.delete(`${topic}-${partitionIndex}`);
-    this.events.push(`give up ${topic}-${partitionIndex}`);
+    this.events.push(`follow ${topic}-${partitionIndex} ${leaderId}`);
   }
 
   async remove(topic: string, partitionIndex: number): Promise<void> {
