@@ -107,6 +107,8 @@ export class TestLed implements LedPartition {
   readCount = 0;
   unreleasedCount = 0;
   leaderEpoch: number;
+  /** Told of what counts. */
+  onProgress: (follower: Follower, received: number) => void = () => undefined;
 
   constructor(leaderEpoch = 0, log?: TestLog) {
     this.leaderEpoch = leaderEpoch;
@@ -183,7 +185,9 @@ export class TestLed implements LedPartition {
       },
       read: (options) => this.#read(options),
       noteProgress: (received, safe) => {
-        if (isCurrent()) this.progress.set(brokerId, { received, safe });
+        if (!isCurrent()) return;
+        this.progress.set(brokerId, { received, safe });
+        this.onProgress(follower, received);
       },
       end: () => {
         if (!isCurrent()) return;

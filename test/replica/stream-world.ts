@@ -85,12 +85,21 @@ export class Wire {
     });
     return {
       onMessage: (bytes: Buffer) => {
-        ({ consumedBytes } = decodeFollowerMessage(bytes));
+        // Before what it gives back is sent again; what is none of them is the listener's affair.
+        consumedBytes = consumedOf(bytes) ?? consumedBytes;
         listener.onMessage(bytes);
       },
       onDrain: () => listener.onDrain?.(),
       onEnd: (end: Parameters<typeof listener.onEnd>[0]) => listener.onEnd(end),
     };
+  }
+}
+
+function consumedOf(bytes: Buffer): number | null {
+  try {
+    return decodeFollowerMessage(bytes).consumedBytes;
+  } catch {
+    return null;
   }
 }
 
