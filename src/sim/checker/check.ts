@@ -1,11 +1,11 @@
 import { findCycles } from "./cycles.ts";
-import { KeyLogs } from "./key-log.ts";
+import { IndexedHistory } from "./indexed-history.ts";
 import { lagsOf } from "./lag.ts";
 import type { KeyFacts, Operation } from "./operation.ts";
 import { PollOrder } from "./poll-order.ts";
 import { ERROR_TYPES } from "./report.ts";
 import type { Case, ErrorType, Report } from "./report.ts";
-import { SendOrder } from "./send-order.ts";
+import { sendErrors } from "./send-order.ts";
 import {
   inconsistentOffsets,
   precommittedReads,
@@ -33,9 +33,8 @@ export interface CheckOptions {
  * For `lost-write` and `unseen` somebody must have polled each key from its start to its end.
  */
 export function checkHistory(operations: readonly Operation[], options: CheckOptions = {}): Report {
-  const history = [...operations].sort((a, b) => a.endedMs - b.endedMs);
   const { rebalancesAreLogged = false, antiDependencies = false } = options;
-  const logs = new KeyLogs(history, options.keys ?? new Map<string, KeyFacts>());
+  const history = new IndexedHistory(operations, options.keys ?? new Map<string, KeyFacts>());
   const found = new Map<ErrorType, Case[]>(ERROR_TYPES.map((type) => [type, []]));
   const alsoTolerated = new Set(options.alsoTolerated);
   const report = (cases: Iterable<Case>): void => {
@@ -44,17 +43,17 @@ export function checkHistory(operations: readonly Operation[], options: CheckOpt
       found.get(each.type)?.push({ ...each, isTolerated });
     }
   };
-  report(inconsistentOffsets(logs));
-  report(valueErrors(logs));
-  report(precommittedReads(logs, history));
-  report(new PollOrder(logs, { rebalancesAreLogged }).errors(history));
-  report(new SendOrder(logs).errors(history));
-  report(findCycles(logs, history, { antiDependencies }));
+  report(inconsistentOffsets(history));
+  report(valueErrors(history));
+  report(precommittedReads(history));
+  report(new PollOrder({ rebalancesAreLogged }).errors(history.entries));
+  report(sendErrors(history.entries));
+  report(findCycles(history, { antiDependencies }));
   const cases = new Map([...found].filter(([, ofType]) => ofType.length > 0));
   return {
     isValid: [...cases.values()].flat().every(({ isTolerated }) => isTolerated),
     cases,
-    unseenOverTime: unseenOverTime(logs, history).points(),
+    unseenOverTime: unseenOverTime(history),
     ...lagsOf(history),
   };
 }

@@ -2,9 +2,8 @@ import { must } from "../../base/assert.ts";
 import { DIRTY, Dependencies, PROCESS, REALTIME, RW, WR, WW } from "./dependencies.ts";
 import { shortestPath } from "./graph.ts";
 import type { Graph, Hop } from "./graph.ts";
-import type { KeyLogs } from "./key-log.ts";
-import { isDataOperation } from "./operation.ts";
-import type { DataOperation, Operation } from "./operation.ts";
+import type { IndexedHistory } from "./indexed-history.ts";
+import type { DataEntry } from "./key-log.ts";
 import type { CycleCase, CycleStep } from "./report.ts";
 
 interface Family {
@@ -48,11 +47,10 @@ interface Link {
  * component and family, under the worst name that it has.
  */
 export function findCycles(
-  logs: KeyLogs,
-  history: readonly Operation[],
+  history: IndexedHistory,
   options: { readonly antiDependencies: boolean },
 ): CycleCase[] {
-  const dependencies = new Dependencies(logs, history.filter(isDataOperation), options);
+  const dependencies = new Dependencies(history, options);
   const graph = dependencies.toGraph();
   // What one process did in turn is ordered in real time too: without a cycle here, there is none.
   const all = FAMILIES.reduce((mask, family) => mask | family.mask, REALTIME);
@@ -66,7 +64,7 @@ export function findCycles(
   const search = new Search(dependencies, graph);
   // The moments of processes are in no region, yet between operations that are.
   const isInside = (node: number): boolean =>
-    labels[node] !== 0 || dependencies.operation(node) === undefined;
+    labels[node] !== 0 || dependencies.entry(node) === undefined;
   const members = regions.flat();
   return LEVELS.flatMap((level) =>
     FAMILIES.flatMap((family, index) => {
@@ -121,22 +119,23 @@ class Search {
   }
 
   #toCase(cycle: readonly Link[], type: CycleCase["type"]): CycleCase {
-    const operations: DataOperation[] = [];
+    const entries: DataEntry[] = [];
     const kinds: number[] = [];
     for (const { node, kind } of cycle) {
-      const operation = this.#dependencies.operation(node);
+      const entry = this.#dependencies.entry(node);
       // From moment to moment, and on to an operation, it is one step.
-      if (operation === undefined) continue;
-      operations.push(operation);
+      if (entry === undefined) continue;
+      entries.push(entry);
       kinds.push(kind);
     }
-    const steps = kinds.map((kind, index): CycleStep => {
+    const steps = entries.map((before, index): CycleStep => {
+      const kind = must(kinds[index], "an edge");
       if (kind === PROCESS) return { kind: "process" };
       if (kind === REALTIME) return { kind: "realtime" };
-      const before = must(operations[index], "an operation");
-      const after = must(operations[(index + 1) % operations.length], "an operation");
+      const after = must(entries[(index + 1) % entries.length], "an operation");
       return this.#dependencies.explain(kind, before, after);
     });
+    const operations = entries.map(({ operation }) => operation);
     const isTolerated = kinds.some((kind) => (kind & ALLOWED) !== 0);
     return { type, isTolerated, steps, operations };
   }

@@ -1,9 +1,9 @@
-import { InvariantError, must } from "../../base/assert.ts";
+import { must } from "../../base/assert.ts";
 import { Edges } from "./graph.ts";
 import type { Graph } from "./graph.ts";
-import { isCommittedRead } from "./key-log.ts";
-import type { KeyLog, KeyLogs, Sighting, Version } from "./key-log.ts";
-import type { DataOperation } from "./operation.ts";
+import { isCommittedRead, isDataEntry } from "./indexed-history.ts";
+import type { Entry, IndexedHistory } from "./indexed-history.ts";
+import type { DataEntry, KeyLog, Sighting, Version } from "./key-log.ts";
 import type { DataStep } from "./report.ts";
 
 /** Two wrote to one key, the second on top. */
@@ -18,35 +18,51 @@ export const PROCESS = 16;
 export const REALTIME = 32;
 
 /**
- * Which operation comes before which. The first nodes are operations; the others are moments, to which
- * all leads that has ended, and from which all comes that begins later: so real time, which orders as
- * many pairs as the square of the history, needs no more edges than three times its length.
+ * That one entry comes before another: because of the value that the first wrote, or polled last, and
+ * of the one that the second wrote on top of it, or polled.
+ */
+type OnEdge = (
+  kind: number,
+  before: DataEntry,
+  after: DataEntry,
+  version: Version,
+  next: Version,
+) => void;
+
+/** By slot of a log: the nearest value before and after it of which place and writer are known. */
+interface Neighbours {
+  readonly previous: readonly (Version | null)[];
+  readonly next: readonly (Version | null)[];
+}
+
+/**
+ * Which operation comes before which. The first nodes are the entries of the history; the others are
+ * moments, to which all leads that has ended, and from which all comes that begins later: so real time,
+ * which orders as many pairs as the square of the history, needs but three edges for each of them.
  */
 export class Dependencies {
-  readonly operations: readonly DataOperation[];
-  readonly #logs: KeyLogs;
-  readonly #ids = new Map<DataOperation, number>();
+  readonly #entries: readonly Entry[];
+  /** What failed comes neither before nor after anything. */
+  readonly #live: readonly DataEntry[];
+  readonly #antiDependencies: boolean;
+  readonly #neighbours = new Map<KeyLog, Neighbours>();
   readonly #edges = new Edges();
   #nodeCount: number;
 
-  /** `operations` in the order in which they ended; what failed has no part in it. */
   constructor(
-    logs: KeyLogs,
-    operations: readonly DataOperation[],
+    { entries, dataEntries, logs }: IndexedHistory,
     options: { readonly antiDependencies: boolean },
   ) {
-    this.#logs = logs;
-    this.operations = operations.filter(({ outcome }) => outcome !== "fail");
-    this.#nodeCount = this.operations.length;
-    for (const [id, operation] of this.operations.entries()) this.#ids.set(operation, id);
-    for (const log of logs.logs.values()) {
-      for (const [before, after] of writerPairs(log)) this.#add(before, after, WW);
+    this.#entries = entries;
+    this.#nodeCount = entries.length;
+    this.#live = dataEntries.filter(({ operation }) => operation.outcome !== "fail");
+    this.#antiDependencies = options.antiDependencies;
+    for (const log of logs.values()) this.#neighbours.set(log, neighboursOf(log));
+    for (const entry of this.#live) {
+      this.#edgesOf(entry, (kind, before, after) => {
+        if (before !== after) this.#edges.add(before.index, after.index, kind);
+      });
     }
-    for (const operation of this.operations) {
-      const kind = isCommittedRead(operation) ? WR : DIRTY;
-      for (const { writer } of this.#reads(operation)) this.#add(writer, operation, kind);
-    }
-    if (options.antiDependencies) this.#addAntiDependencies();
     this.#addOrders();
   }
 
@@ -55,156 +71,111 @@ export class Dependencies {
   }
 
   /** The operation of a node; undefined if the node is a moment. */
-  operation(node: number): DataOperation | undefined {
-    return this.operations[node];
+  entry(node: number): DataEntry | undefined {
+    const entry = this.#entries[node];
+    return entry !== undefined && isDataEntry(entry) ? entry : undefined;
   }
 
   /** Why the one comes before the other. */
-  explain(kind: number, before: DataOperation, after: DataOperation): DataStep {
-    if (kind === WW) return this.#explainWrite(before, after);
-    if (kind === RW) return this.#explainAntiDependency(before, after);
-    for (const { writer, version } of this.#reads(after)) {
-      const { value, log } = version;
-      if (writer === before) return { kind: "wr", key: log.key, value, nextValue: value };
+  explain(kind: number, before: DataEntry, after: DataEntry): DataStep {
+    let found: DataStep | null = null;
+    this.#edgesOf(kind === RW ? before : after, (...edge) => {
+      const [, , , version, next] = edge;
+      if (edge[0] !== kind || edge[1] !== before || edge[2] !== after) return;
+      const name = kind === WW ? "ww" : kind === RW ? "rw" : "wr";
+      found ??= { kind: name, key: next.log.key, value: version.value, nextValue: next.value };
+    });
+    return must<DataStep>(found, "an edge that was added");
+  }
+
+  /** Those that lead to it by what it wrote and polled, and that lead on by what it did not poll. */
+  #edgesOf(entry: DataEntry, onEdge: OnEdge): void {
+    for (const step of entry.steps) {
+      if (step.kind === "poll") readEdges(entry, step.sightings, onEdge);
+      else if (step.version.writer === entry) this.#writeEdge(entry, step.version, onEdge);
     }
-    return unexplained();
+    if (this.#antiDependencies) this.#antiDependenciesOf(entry, onEdge);
   }
 
-  #explainWrite(before: DataOperation, after: DataOperation): DataStep {
-    for (const step of after.steps) {
-      const place = step.kind === "send" ? this.#logs.version(step).place : null;
-      if (place === null) continue;
-      const { log, value } = place.version;
-      // Back to the last one whose writer is known.
-      for (let index = log.indexOf(place.offset) - 1; index >= 0; index -= 1) {
-        const slot = log.slots[index];
-        const writer = slot === undefined ? null : writerOf(slot);
-        if (slot === undefined || writer === null) continue;
-        if (writer !== before) break;
-        return { kind: "ww", key: log.key, value: slot.version.value, nextValue: value };
-      }
-    }
-    return unexplained();
+  #writeEdge(entry: DataEntry, version: Version, onEdge: OnEdge): void {
+    if (version.place === null) return;
+    const previous = this.#neighbours.get(version.log)?.previous[version.place.slot];
+    if (previous?.writer) onEdge(WW, previous.writer, entry, previous, version);
   }
 
-  #explainAntiDependency(before: DataOperation, after: DataOperation): DataStep {
-    for (const [log, last] of this.#lastPolled(before)) {
-      const next = log.slots.find((slot) => slot.offset > last.offset && writerOf(slot) !== null);
-      if (next === undefined || writerOf(next) !== after) continue;
-      const { value } = last.version;
-      return { kind: "rw", key: log.key, value, nextValue: next.version.value };
-    }
-    return unexplained();
-  }
-
-  #add(before: DataOperation, after: DataOperation, kind: number): void {
-    if (before !== after) this.#edges.add(this.#idOf(before), this.#idOf(after), kind);
-  }
-
-  #idOf(operation: DataOperation): number {
-    return must(this.#ids.get(operation), "an operation of the history");
-  }
-
-  /** What it polled and who wrote that, without the repeats of a writer that follow each other. */
-  *#reads(operation: DataOperation): Generator<{ writer: DataOperation; version: Version }> {
-    let last: DataOperation | null = null;
-    for (const step of operation.steps) {
-      if (step.kind === "send") continue;
-      const log = this.#logs.log(step.key);
-      for (const { value } of step.records) {
-        const version = log.version(value);
-        const { writer } = version;
-        if (writer !== null && writer !== last) yield { writer, version };
-        last = writer;
-      }
-    }
-  }
-
-  #addAntiDependencies(): void {
-    const nextWriters = new Map<KeyLog, (DataOperation | null)[]>();
-    for (const log of this.#logs.logs.values()) {
-      let next: DataOperation | null = null;
-      const ofLog = log.slots.toReversed().map((slot) => {
-        const after = next;
-        next = writerOf(slot) ?? next;
-        return after;
-      });
-      nextWriters.set(log, ofLog.reverse());
-    }
-    for (const operation of this.operations) {
-      for (const [log, { offset }] of this.#lastPolled(operation)) {
-        const next = nextWriters.get(log)?.[log.indexOf(offset)] ?? null;
-        if (next !== null) this.#add(operation, next, RW);
-      }
-    }
-  }
-
-  #lastPolled(operation: DataOperation): Map<KeyLog, Sighting> {
+  #antiDependenciesOf(entry: DataEntry, onEdge: OnEdge): void {
     const last = new Map<KeyLog, Sighting>();
-    for (const step of operation.steps) {
+    for (const step of entry.steps) {
       if (step.kind === "send") continue;
-      const log = this.#logs.log(step.key);
-      for (const { offset } of step.records) {
-        if (offset > (last.get(log)?.offset ?? -1)) last.set(log, log.at(offset));
+      for (const sighting of step.sightings) {
+        if (sighting.offset > (last.get(step.log)?.offset ?? -1)) last.set(step.log, sighting);
       }
     }
-    return last;
+    for (const [log, { slot, version }] of last) {
+      const next = this.#neighbours.get(log)?.next[slot];
+      if (next?.writer) onEdge(RW, entry, next.writer, version, next);
+    }
   }
 
   #addOrders(): void {
-    const byProcess = new Map<string, number[]>();
-    for (const [id, { process }] of this.operations.entries()) {
+    const byProcess = new Map<string, DataEntry[]>();
+    for (const entry of this.#live) {
+      const { process } = entry.operation;
       const own = byProcess.get(process) ?? [];
-      own.push(id);
       byProcess.set(process, own);
+      own.push(entry);
     }
     for (const own of byProcess.values()) this.#addOrder(own, PROCESS);
-    this.#addOrder([...this.operations.keys()], REALTIME);
+    this.#addOrder(this.#live, REALTIME);
   }
 
-  /** `ended`: nodes in the order in which they ended. An `info` may take effect at any later time. */
-  #addOrder(ended: readonly number[], kind: number): void {
-    const begun = [...ended].sort((a, b) => this.#at(a).startedMs - this.#at(b).startedMs);
-    const certain = ended.filter((node) => this.#at(node).outcome === "ok");
+  /** `ended`: in the order in which they ended. An `info` may take effect at any later time. */
+  #addOrder(ended: readonly DataEntry[], kind: number): void {
+    const begun = [...ended].sort((a, b) => a.operation.startedMs - b.operation.startedMs);
+    const certain = ended.filter(({ operation }) => operation.outcome === "ok");
     let count = 0;
     let moment: number | null = null;
-    for (const node of begun) {
-      const { startedMs } = this.#at(node);
+    for (const { index, operation } of begun) {
       const first = count;
-      while (count < certain.length && this.#at(certain[count]).endedMs < startedMs) count += 1;
+      while ((certain[count]?.operation.endedMs ?? Infinity) < operation.startedMs) count += 1;
       if (count > first) moment = this.#addMoment(certain.slice(first, count), moment, kind);
-      if (moment !== null) this.#edges.add(moment, node, kind);
+      if (moment !== null) this.#edges.add(moment, index, kind);
     }
   }
 
-  #addMoment(ended: readonly number[], last: number | null, kind: number): number {
+  #addMoment(ended: readonly DataEntry[], last: number | null, kind: number): number {
     const moment = this.#nodeCount;
     this.#nodeCount += 1;
     if (last !== null) this.#edges.add(last, moment, kind);
-    for (const node of ended) this.#edges.add(node, moment, kind);
+    for (const { index } of ended) this.#edges.add(index, moment, kind);
     return moment;
   }
+}
 
-  #at(node: number | undefined): DataOperation {
-    return must(this.operations[node ?? -1], "an operation's node");
+function neighboursOf({ slots }: KeyLog): Neighbours {
+  const known = slots.map(({ version }) =>
+    version.place === null || version.writer === null ? null : version,
+  );
+  return { previous: lastBefore(known), next: lastBefore(known.toReversed()).reverse() };
+}
+
+/** Of each place, the last before it that is not null. */
+function lastBefore(versions: readonly (Version | null)[]): (Version | null)[] {
+  let last: Version | null = null;
+  return versions.map((version) => {
+    const before = last;
+    last = version ?? last;
+    return before;
+  });
+}
+
+/** From who wrote it; once where several of one writer follow each other. */
+function readEdges(entry: DataEntry, sightings: readonly Sighting[], onEdge: OnEdge): void {
+  const kind = isCommittedRead(entry) ? WR : DIRTY;
+  let last: DataEntry | null = null;
+  for (const { version } of sightings) {
+    const { writer } = version;
+    if (writer !== null && writer !== last) onEdge(kind, writer, entry, version, version);
+    last = writer;
   }
-}
-
-/** Who wrote what is there, if that can only be one. */
-function writerOf({ version }: Sighting): DataOperation | null {
-  return version.place === null ? null : version.writer;
-}
-
-function* writerPairs(log: KeyLog): Generator<readonly [DataOperation, DataOperation]> {
-  let before: DataOperation | null = null;
-  for (const slot of log.slots) {
-    const writer = writerOf(slot);
-    if (writer === null) continue;
-    if (before !== null) yield [before, writer];
-    before = writer;
-  }
-}
-
-function unexplained(): never {
-  throw new InvariantError("an edge has a reason");
 }

@@ -1,13 +1,12 @@
-import type { DataOperation, Operation, PollOperation, TransactionOperation } from "./operation.ts";
+import { isDataEntry } from "./indexed-history.ts";
+import type { Entry, OtherEntry } from "./indexed-history.ts";
+import type { DataEntry, KeyLog, Sighting } from "./key-log.ts";
 import type { OrderCase } from "./report.ts";
-import type { KeyLog, KeyLogs } from "./key-log.ts";
-
-type Polling = PollOperation | TransactionOperation;
 
 /** Where a consumer stands in a key, and the operation that brought it there. */
 interface Place {
-  readonly offset: number;
-  readonly operation: Polling;
+  readonly sighting: Sighting;
+  readonly entry: DataEntry;
 }
 
 interface Consumer {
@@ -23,51 +22,50 @@ export interface PollOrderOptions {
 
 /** What consumers jump over, and where they go back: inside of an operation, and from one to the next. */
 export class PollOrder {
-  readonly #logs: KeyLogs;
   readonly #options: PollOrderOptions;
   readonly #consumers = new Map<string, Consumer>();
 
-  constructor(logs: KeyLogs, options: PollOrderOptions) {
-    this.#logs = logs;
+  constructor(options: PollOrderOptions) {
     this.#options = options;
   }
 
-  *errors(history: readonly Operation[]): Generator<OrderCase> {
-    for (const operation of history) {
-      if (operation.kind === "poll" || operation.kind === "txn") yield* this.#onPoll(operation);
-      else if (operation.kind !== "send") this.#onAssignment(operation);
+  *errors(entries: readonly Entry[]): Generator<OrderCase> {
+    for (const entry of entries) {
+      if (isDataEntry(entry)) yield* this.#onPolls(entry);
+      else this.#onAssignment(entry);
     }
   }
 
-  #onAssignment(operation: Exclude<Operation, DataOperation>): void {
-    const { kind, process } = operation;
+  #onAssignment({ operation }: OtherEntry): void {
+    const { kind, process, outcome } = operation;
     const consumer = this.#consumer(process);
     if (kind === "crash") consumer.places.clear();
-    if (kind === "crash" || operation.outcome === "fail") return;
+    if (kind === "crash" || outcome === "fail") return;
     consumer.isSubscribed = kind === "subscribe";
     // Of an `info` nobody knows what the consumer goes by now.
-    const goesOn = operation.outcome === "ok" && operation.seeks !== true;
+    const goesOn = outcome === "ok" && operation.seeks !== true;
     const kept = new Set(goesOn ? operation.keys : []);
     for (const key of consumer.places.keys()) if (!kept.has(key)) consumer.places.delete(key);
   }
 
-  *#onPoll(operation: Polling): Generator<OrderCase> {
+  *#onPolls(entry: DataEntry): Generator<OrderCase> {
+    const { operation } = entry;
+    if (operation.kind === "send") return;
     const consumer = this.#consumer(operation.process);
     const rebalanced = new Set(operation.rebalancedKeys);
     for (const key of rebalanced) consumer.places.delete(key);
-    for (const [key, offsets] of offsetsByKey(operation)) {
+    for (const [log, sightings] of sightingsByLog(entry)) {
       // Before or after which record the assignment changed, nobody knows.
-      if (rebalanced.has(key)) continue;
-      const log = this.#logs.log(key);
-      yield* insideErrors(log, offsets, operation);
-      const [first] = offsets;
-      const last = offsets.at(-1);
+      if (rebalanced.has(log.key)) continue;
+      yield* insideErrors(log, sightings, entry);
+      const [first] = sightings;
+      const last = sightings.at(-1);
       if (first === undefined || last === undefined) continue;
-      const before = consumer.places.get(key) ?? [];
-      yield* this.#betweenErrors(log, before, { offset: first, operation }, consumer);
-      const place = { offset: last, operation };
-      if (operation.outcome === "ok") consumer.places.set(key, [place]);
-      else if (before[0] !== undefined) consumer.places.set(key, [before[0], place]);
+      const before = consumer.places.get(log.key) ?? [];
+      yield* this.#betweenErrors(log, before, { sighting: first, entry }, consumer);
+      const place = { sighting: last, entry };
+      if (operation.outcome === "ok") consumer.places.set(log.key, [place]);
+      else if (before[0] !== undefined) consumer.places.set(log.key, [before[0], place]);
     }
   }
 
@@ -78,14 +76,14 @@ export class PollOrder {
     { isSubscribed }: Consumer,
   ): Generator<OrderCase> {
     const [settled] = before;
-    if (settled === undefined || before.some(({ offset }) => follows(log, offset, to.offset)))
-      return;
-    const isBack = to.offset <= settled.offset;
+    if (settled === undefined) return;
+    if (before.some(({ sighting }) => log.isNext(sighting, to.sighting))) return;
+    const isBack = to.sighting.offset <= settled.sighting.offset;
     yield {
       type: isBack ? "nonmonotonic-poll" : "poll-skip",
       isTolerated: isSubscribed && !this.#options.rebalancesAreLogged,
-      ...jump(log, settled.offset, to.offset),
-      operations: [settled.operation, to.operation],
+      ...jump(log, settled.sighting, to.sighting),
+      operations: [settled.entry.operation, to.entry.operation],
     };
   }
 
@@ -101,40 +99,35 @@ export class PollOrder {
 
 function* insideErrors(
   log: KeyLog,
-  offsets: readonly number[],
-  operation: Polling,
+  sightings: readonly Sighting[],
+  { operation }: DataEntry,
 ): Generator<OrderCase> {
-  let from: number | null = null;
-  for (const to of offsets) {
-    if (from !== null && !follows(log, from, to)) {
-      const type = to <= from ? "int-nonmonotonic-poll" : "int-poll-skip";
+  let from: Sighting | null = null;
+  for (const to of sightings) {
+    if (from !== null && !log.isNext(from, to)) {
+      const type = to.offset <= from.offset ? "int-nonmonotonic-poll" : "int-poll-skip";
       yield { type, isTolerated: false, ...jump(log, from, to), operations: [operation] };
     }
     from = to;
   }
 }
 
-function follows(log: KeyLog, from: number, to: number): boolean {
-  return to > from && log.between(from, to).length === 0;
-}
-
 function jump(
   log: KeyLog,
-  from: number,
-  to: number,
+  from: Sighting,
+  to: Sighting,
 ): Pick<OrderCase, "key" | "from" | "to" | "skipped"> {
-  const between = to > from ? log.between(from, to) : [];
-  return { key: log.key, from, to, skipped: between.map(({ version }) => version.value) };
+  const skipped = log.between(from, to).map(({ version }) => version.value);
+  return { key: log.key, from: from.offset, to: to.offset, skipped };
 }
 
 /** What was polled of each key, over all polls of the operation. */
-function offsetsByKey(operation: Polling): Map<string, number[]> {
-  const byKey = new Map<string, number[]>();
-  for (const step of operation.steps) {
+function sightingsByLog({ steps }: DataEntry): Map<KeyLog, readonly Sighting[]> {
+  const byLog = new Map<KeyLog, readonly Sighting[]>();
+  for (const step of steps) {
     if (step.kind !== "poll") continue;
-    const offsets = byKey.get(step.key) ?? [];
-    for (const { offset } of step.records) offsets.push(offset);
-    byKey.set(step.key, offsets);
+    const before = byLog.get(step.log);
+    byLog.set(step.log, before === undefined ? step.sightings : [...before, ...step.sightings]);
   }
-  return byKey;
+  return byLog;
 }

@@ -1,35 +1,32 @@
-import { isDataOperation } from "./operation.ts";
-import type { DataOperation, Operation } from "./operation.ts";
-import { isCommittedRead } from "./key-log.ts";
-import type { KeyLog, KeyLogs, Sighting, Version } from "./key-log.ts";
+import { isCommittedRead } from "./indexed-history.ts";
+import type { IndexedHistory } from "./indexed-history.ts";
+import { atOffset } from "./key-log.ts";
+import type { DataEntry, KeyLog, Version } from "./key-log.ts";
 import { SHOWN } from "./report.ts";
-import type { OffsetCase, ValueCase } from "./report.ts";
+import type { OffsetCase, Point, ValueCase } from "./report.ts";
 import { Series } from "./series.ts";
 
 /** inconsistent-offsets: two clients, or one twice, were told different values of one offset. */
-export function* inconsistentOffsets(logs: KeyLogs): Generator<OffsetCase> {
-  for (const { key, slots } of logs.logs.values()) {
+export function* inconsistentOffsets({ logs }: IndexedHistory): Generator<OffsetCase> {
+  for (const { key, slots } of logs.values()) {
     for (const slot of slots) {
-      if (slot.rival === null) continue;
-      const sightings: Sighting[] = [];
-      for (let each: Sighting | null = slot; each !== null; each = each.rival) {
-        if (sightings.length < SHOWN) sightings.push(each);
-      }
+      if (slot.isAlone) continue;
+      const sightings = [...atOffset(slot)].slice(0, SHOWN);
       yield {
         type: "inconsistent-offsets",
         isTolerated: false,
         key,
         offset: slot.offset,
         values: sightings.map(({ version }) => version.value),
-        operations: sightings.map(({ operation }) => operation),
+        operations: sightings.map(({ entry }) => entry.operation),
       };
     }
   }
 }
 
 /** All that can be said of a value without looking at its neighbours. */
-export function* valueErrors(logs: KeyLogs): Generator<ValueCase> {
-  for (const log of logs.logs.values()) {
+export function* valueErrors({ logs }: IndexedHistory): Generator<ValueCase> {
+  for (const log of logs.values()) {
     for (const version of log.versions.values()) {
       yield* duplicate(version);
       yield* readError(version);
@@ -40,8 +37,8 @@ export function* valueErrors(logs: KeyLogs): Generator<ValueCase> {
 
 function* duplicate(version: Version): Generator<ValueCase> {
   if (version.sightings.length < 2) return;
-  const operations = new Set(version.sightings.slice(0, SHOWN).map(({ operation }) => operation));
-  yield valueCase("duplicate", version, [...operations], !version.isIdempotent);
+  const entries = new Set(version.sightings.slice(0, SHOWN).map(({ entry }) => entry));
+  yield valueCase("duplicate", version, [...entries], !version.isIdempotent);
 }
 
 /** C21: nobody sent it here. G1a: who sent it was told that it will not be there. */
@@ -51,21 +48,23 @@ function* readError(version: Version): Generator<ValueCase> {
   if (firstAttempt === null) yield valueCase("C21", version, [reader]);
   else if (version.isRefused) {
     const proof = version.committedReader ?? reader;
-    const isTolerated = !isCommittedRead(proof) && firstAttempt.kind === "txn";
+    const isTolerated = !isCommittedRead(proof) && firstAttempt.operation.kind === "txn";
     yield valueCase("G1a", version, [firstAttempt, proof], isTolerated);
   }
 }
 
 /** lost-write: others have read on, past it. unseen: it was promised, and nobody has read it. */
-function* missing(log: KeyLog, version: Version): Generator<ValueCase> {
-  if (version.reader !== null || version.writtenBy === null) return;
-  const { maxPolledBy, maxPolledOffset } = log;
+function* missing({ maxPolled }: KeyLog, version: Version): Generator<ValueCase> {
+  if (version.reader !== null || version.writtenBy === null || mayBeGone(version)) return;
   const last = lastOffset(version);
-  if (log.mayBeGone(version, last)) return;
-  if (last !== null && last <= maxPolledOffset && maxPolledBy !== null) {
-    yield valueCase("lost-write", version, [version.writtenBy, maxPolledBy]);
+  if (last !== null && maxPolled !== null && last <= maxPolled.offset) {
+    yield valueCase("lost-write", version, [version.writtenBy, maxPolled.entry]);
   }
   if (version.ackedBy !== null) yield valueCase("unseen", version, [version.ackedBy]);
+}
+
+function mayBeGone(version: Version): boolean {
+  return version.log.mayBeGone(version, lastOffset(version));
 }
 
 function lastOffset({ sightings }: Version): number | null {
@@ -73,59 +72,50 @@ function lastOffset({ sightings }: Version): number | null {
 }
 
 /** precommitted-read: a transaction polled what itself had sent, before it could commit. */
-export function* precommittedReads(
-  logs: KeyLogs,
-  history: readonly Operation[],
-): Generator<ValueCase> {
-  for (const operation of history) {
-    if (operation.kind !== "txn") continue;
+export function* precommittedReads({ dataEntries }: IndexedHistory): Generator<ValueCase> {
+  for (const entry of dataEntries) {
     const own = new Set<Version>();
-    for (const step of operation.steps) if (step.kind === "send") own.add(logs.version(step));
+    for (const step of entry.steps) if (step.kind === "send") own.add(step.version);
     if (own.size === 0) continue;
-    for (const step of operation.steps) {
+    for (const step of entry.steps) {
       if (step.kind !== "poll") continue;
-      for (const { value } of step.records) {
-        const version = logs.log(step.key).version(value);
+      for (const { version } of step.sightings) {
         if (!own.delete(version)) continue;
-        yield valueCase("precommitted-read", version, [operation], !isCommittedRead(operation));
+        yield valueCase("precommitted-read", version, [entry], !isCommittedRead(entry));
       }
     }
   }
 }
 
 /** How many values were acked and not yet polled by anybody. */
-export function unseenOverTime(logs: KeyLogs, history: readonly Operation[]): Series {
+export function unseenOverTime({ dataEntries }: IndexedHistory): readonly Point[] {
   const series = new Series();
-  const polled = new Set<Version>();
   const unseen = new Set<Version>();
-  for (const operation of history) {
-    if (!isDataOperation(operation)) continue;
-    for (const step of operation.steps) {
+  for (const entry of dataEntries) {
+    const { index, operation } = entry;
+    for (const step of entry.steps) {
       if (step.kind === "poll") {
-        const log = logs.log(step.key);
-        for (const { value } of step.records) {
-          const version = log.version(value);
-          polled.add(version);
-          unseen.delete(version);
+        for (const { version } of step.sightings) {
+          if (version.reader === entry) unseen.delete(version);
         }
       } else if (operation.outcome === "ok") {
-        const version = logs.version(step);
-        const isExcused = version.log.mayBeGone(version, lastOffset(version));
-        if (!polled.has(version) && !isExcused) unseen.add(version);
+        const isPolled = (step.version.reader?.index ?? Infinity) <= index;
+        if (!isPolled && !mayBeGone(step.version)) unseen.add(step.version);
       }
     }
     series.add(operation.endedMs, unseen.size);
   }
-  return series;
+  return series.points();
 }
 
 function valueCase(
   type: ValueCase["type"],
   version: Version,
-  operations: readonly DataOperation[],
+  entries: readonly DataEntry[],
   isTolerated = false,
 ): ValueCase {
   const { log, value, sightings } = version;
   const offsets = sightings.slice(0, SHOWN).map(({ offset }) => offset);
+  const operations = entries.map(({ operation }) => operation);
   return { type, isTolerated, key: log.key, value, offsets, operations };
 }
