@@ -282,17 +282,13 @@ export class Segment implements Unloadable {
   /** Makes all of a rolled segment durable: batches, indexes, snapshot. Throws DiskError. */
   async finish(): Promise<void> {
     assert(this.isFinishable, "only a rolled segment is finished, when all of it is written");
-    const parts = [this.#end(), this.storeIndexes(true, true), this.#writeSnapshot()];
+    // An inactive segment is as long as its file, so that must not become longer again.
+    const trimmed = this.trim().then(() => this.datasync());
+    const parts = [trimmed, this.storeIndexes(true, true), this.#writeSnapshot()];
     this.#finishing = Promise.allSettled(parts);
     await Promise.all(parts);
     this.#state = "inactive";
     this.#dependencies.cache.touch(this);
-  }
-
-  /** An inactive segment is as long as its file, so that must not become longer again. */
-  async #end(): Promise<void> {
-    await this.trim();
-    await this.datasync();
   }
 
   /** Lends the open file and the indexes to `task`. Throws DiskError EBADF once closed. */
