@@ -10,6 +10,7 @@ import type { RaftClient } from "../raft/raft-client.ts";
 import type { SnapshotSettings } from "../raft/snapshot-keeper.ts";
 import type { LogManager } from "../storage/log-manager.ts";
 import { BrokerLifecycle, type BrokerLifecycleOptions } from "./metadata/broker-lifecycle.ts";
+import { activeBrokers } from "./metadata/image-queries.ts";
 import { MetadataManager, type MetadataManagerOptions } from "./metadata/metadata-manager.ts";
 import type { NodePeers, NodePeersOptions } from "./peers/node-peers.ts";
 
@@ -74,6 +75,7 @@ export async function openNodeMetadata(
       random: random.fork("metadata"),
       channel: peers?.channel ?? null,
       onLeaderChange: () => peers?.follow(raft.quorum.voters),
+      onActive: (image) => peers?.expect(activeBrokers(image)),
     },
     options.metadata,
   );

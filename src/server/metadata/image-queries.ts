@@ -104,3 +104,14 @@ export function topicLookup(image: () => MetadataImage): {
     partitionCount: (name) => image().topicsByName.get(name)?.partitions.length,
   };
 }
+
+/** Brokers that may lead now, and where other nodes reach them. */
+export function activeBrokers({ brokers }: MetadataImage) {
+  return [...brokers.values()].flatMap((broker) => {
+    const { brokerId, brokerEpoch, isFenced } = broker;
+    const endPoint = endPointOf(broker, PEER_ENDPOINT);
+    if (isFenced || endPoint === null) return [];
+    const { host, port } = endPoint;
+    return [{ brokerId, brokerEpoch, address: { host, port } }];
+  });
+}

@@ -41,6 +41,8 @@ export interface MetadataManagerDependencies {
   readonly channel: ControllerChannel | null;
   /** Told of each change of leaders, this node's own leadership included. */
   readonly onLeaderChange?: () => void;
+  /** This node is the active controller from now on. */
+  readonly onActive?: (image: MetadataImage) => void;
 }
 
 export interface MetadataManagerOptions {
@@ -80,6 +82,7 @@ export class MetadataManager {
   readonly #timers: TimerQueue;
   readonly #logger: Logger;
   readonly #notifyLeaderChange: () => void;
+  readonly #notifyActive: (image: MetadataImage) => void;
   readonly #options: MetadataManagerOptions;
   readonly #duties: ControllerDuties;
 
@@ -88,6 +91,7 @@ export class MetadataManager {
     this.#timers = dependencies.timers;
     this.#logger = dependencies.logger;
     this.#notifyLeaderChange = dependencies.onLeaderChange ?? (() => undefined);
+    this.#notifyActive = dependencies.onActive ?? (() => undefined);
     this.#options = options;
     const controller = new ActiveController(dependencies.raft);
     this.#controller = controller;
@@ -292,8 +296,10 @@ export class MetadataManager {
     if (leaderId === this.#options.nodeId) {
       // After a failure that has healed, too: the controller begins again with what is committed.
       this.#publication.resume();
-      this.#controller.activate(leaderEpoch, this.#publication.committedImage());
+      const image = this.#publication.committedImage();
+      this.#controller.activate(leaderEpoch, image);
       this.#duties.begin();
+      this.#notifyActive(image);
       this.#logger.debug({ leaderEpoch }, "this node is the active controller");
     } else {
       this.#duties.end();

@@ -1,6 +1,13 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { Rpc, RpcAdmission, RpcOpening, RpcService, RpcStream } from "../../base/rpc.ts";
+import type {
+  Rpc,
+  RpcAddress,
+  RpcAdmission,
+  RpcOpening,
+  RpcService,
+  RpcStream,
+} from "../../base/rpc.ts";
 import { type ErrorName, KafkaError, ProtocolError } from "../../protocol/errors.ts";
 import { encodeHello, type Hello, judgeHello } from "../../protocol/peers/hello.ts";
 import { ProtobufError } from "../../protocol/peers/protobuf.ts";
@@ -13,14 +20,20 @@ import {
   encodeControlAnswer,
 } from "./control-codec.ts";
 
-/** A process that is gone: its stream is over, and nobody listens where it could be reached (R16). */
+/** A process that is gone: it has no stream, and nobody listens where it could be reached (R16). */
 export interface LostSession {
   readonly brokerId: number;
-  readonly directoryId: Hello["directoryId"];
-  /** Of its last request. */
+  /** Of its last request, or of its registration. */
   readonly brokerEpoch: number;
-  /** How the stream came to its end: it broke, or was closed. */
-  readonly how: "lost" | "ended";
+  /** What became of the stream: it broke, was closed, or never came since this node leads. */
+  readonly how: "lost" | "ended" | "absent";
+}
+
+/** A broker that is registered, and not fenced, when this node begins to lead. */
+export interface ExpectedBroker {
+  readonly brokerId: number;
+  readonly brokerEpoch: number;
+  readonly address: RpcAddress;
 }
 
 export interface ControlServerDependencies {
@@ -50,6 +63,8 @@ interface Session {
 
 /** More than any broker asks at a time. */
 const MAX_REQUESTS = 2_000;
+/** Brokers that live come to a new leader sooner. */
+const EXPECTED_WITHIN_MS = 200;
 /** Two refusals, so far apart, are no accident of one attempt (R16: within 300 ms). */
 const SECOND_PROBE_MS = 100;
 /** No node serves it: whoever says so is alive. */
@@ -64,6 +79,7 @@ export class ControlServer {
   /** The newest of each node. */
   readonly #sessions = new Map<number, Session>();
   readonly #probes = new Map<number, Probe>();
+  #expecting: Timer | null = null;
   #complaint = "";
   #isClosed = false;
 
@@ -72,9 +88,24 @@ export class ControlServer {
     this.#options = options;
   }
 
+  /**
+   * This node leads from now on: of these brokers, those that have not come in a moment are looked for. One
+   * may have died with the controller before.
+   */
+  expect(brokers: readonly ExpectedBroker[]): void {
+    this.#expecting?.cancel();
+    this.#expecting = this.#dependencies.clock.after(EXPECTED_WITHIN_MS, () => {
+      for (const { brokerId, brokerEpoch, address } of brokers) {
+        if (this.#sessions.has(brokerId) || this.#probes.has(brokerId)) continue;
+        this.#probe(address, { brokerId, brokerEpoch, how: "absent" });
+      }
+    });
+  }
+
   /** Ends the streams; answers that come later go nowhere. Idempotent. */
   close(): void {
     this.#isClosed = true;
+    this.#expecting?.cancel();
     for (const { stream } of this.#sessions.values()) stream.end();
     for (const probe of this.#probes.values()) probe.cancel();
     this.#sessions.clear();
@@ -168,20 +199,20 @@ export class ControlServer {
 
   #onEnd(session: Session, how: LostSession["how"]): void {
     const { hello, brokerEpoch } = session;
-    const { nodeId, directoryId, address } = hello;
+    const { nodeId, address } = hello;
     if (this.#sessions.get(nodeId) !== session) return;
     this.#sessions.delete(nodeId);
     if (this.#isClosed || brokerEpoch === null || address === null) return;
-    const probe = new Probe(
-      this.#dependencies,
-      { address, opening: encodeHello(this.#options.hello()) },
-      (isGone) => {
-        this.#probes.delete(nodeId);
-        if (!isGone) return;
-        this.#options.onSessionLost({ brokerId: nodeId, directoryId, brokerEpoch, how });
-      },
-    );
-    this.#probes.set(nodeId, probe);
+    this.#probe(address, { brokerId: nodeId, brokerEpoch, how });
+  }
+
+  #probe(address: RpcAddress, session: LostSession): void {
+    const opening = encodeHello(this.#options.hello());
+    const probe = new Probe(this.#dependencies, { address, opening }, (isGone) => {
+      this.#probes.delete(session.brokerId);
+      if (isGone) this.#options.onSessionLost(session);
+    });
+    this.#probes.set(session.brokerId, probe);
   }
 }
 

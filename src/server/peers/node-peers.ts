@@ -10,7 +10,7 @@ import type { ControllerAnswer, ControllerRequest } from "../metadata/controller
 import { REPLICATION_SERVICE } from "../../replica/replication-codec.ts";
 import { ControlClient } from "./control-client.ts";
 import { CONTROL_SERVICE } from "./control-codec.ts";
-import { ControlServer, type LostSession } from "./control-server.ts";
+import { ControlServer, type ExpectedBroker, type LostSession } from "./control-server.ts";
 
 export interface NodePeersDependencies extends Pick<
   Ports,
@@ -135,6 +135,12 @@ export class NodePeers {
       if (endpoint !== undefined && !isNamed(nodeId)) this.transport.setAddress(nodeId, endpoint);
     }
     this.channel.follow();
+  }
+
+  /** This node is the active controller from now on, and these should be there (R16). */
+  expect(brokers: readonly ExpectedBroker[]): void {
+    const { nodeId } = this.#options;
+    this.#server.expect(brokers.filter(({ brokerId }) => brokerId !== nodeId));
   }
 
   /** Streams end; nobody is served any more. Idempotent. */

@@ -269,9 +269,7 @@ describe("the control stream", () => {
       await outcomeOf(nine.client.request(request("heartbeat"), 5_000));
       nine.kill();
       await nodes.runFor(300);
-      expect(one.lost).toEqual([
-        { brokerId: 9, directoryId: helloOf(9).directoryId, brokerEpoch: 41, how: "lost" },
-      ]);
+      expect(one.lost).toEqual([{ brokerId: 9, brokerEpoch: 41, how: "lost" }]);
     });
 
     test("a broker that closes its stream and its port is gone, too", async () => {
@@ -317,6 +315,21 @@ describe("the control stream", () => {
       await broker(9, () => null);
       await nodes.runFor(1_000);
       expect(one.lost).toEqual([]);
+    });
+
+    test("a broker that died with the controller before is missed by the next one; others are not", async () => {
+      const one = await controller(1);
+      const nine = await broker(9);
+      await broker(7);
+      one.server.expect([
+        { brokerId: 9, brokerEpoch: 40, address: addressOf(9) },
+        { brokerId: 8, brokerEpoch: 30, address: addressOf(8) },
+        // It has not come, and can be reached.
+        { brokerId: 7, brokerEpoch: 20, address: addressOf(7) },
+      ]);
+      await outcomeOf(nine.client.request(request("x"), 5_000));
+      await nodes.runFor(600);
+      expect(one.lost).toEqual([{ brokerId: 8, brokerEpoch: 30, how: "absent" }]);
     });
 
     test("a node that has never been registered is nobody's loss", async () => {
