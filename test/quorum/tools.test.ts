@@ -134,7 +134,7 @@ describe.skipIf(whyNot !== null)("Kafka's own tools and three processes", () => 
       voterIds: replicas("CurrentVoters")
         .map(({ id }) => id)
         .sort(),
-      observerIds: replicas("CurrentObservers").map(({ id }) => id),
+      observers: replicas("CurrentObservers").map(({ directoryId }) => directoryId),
     };
   };
 
@@ -149,13 +149,13 @@ describe.skipIf(whyNot !== null)("Kafka's own tools and three processes", () => 
         endpoints: [String(nodes.optionsOf(id).overrides["listeners"]).split(",")[1]!],
       })),
     );
-    for (const { facts, voters: told, observerIds } of await Promise.all(nodes.ids.map(status))) {
+    for (const { facts, voters: told, observers } of await Promise.all(nodes.ids.map(status))) {
       expect(Object.fromEntries(facts)).toMatchObject({
         ...{ ClusterId: "SG9sZGZhc3QtbGFiLTAwMQ", LeaderId: String(leaderId) },
         ...{ LeaderEpoch: String(leaderEpoch), HighWatermark: endOffset, MaxFollowerLag: "0" },
       });
       expect(told).toEqual(voters);
-      expect(observerIds).toEqual([]);
+      expect(observers).toEqual([]);
     }
     const replication = ["describe", "--replication"];
     for (const output of await Promise.all(
@@ -183,34 +183,50 @@ describe.skipIf(whyNot !== null)("Kafka's own tools and three processes", () => 
     return path;
   };
 
-  test("remove-controller and add-controller take a vote away and give it back: a follower's, and the leader's", async () => {
+  /** A new disk: the node follows on as an observer, and its vote is lost with the old one (R14). */
+  const wipe = async (nodeId: number) => {
+    expect(await nodes.stop(nodeId)).toBe(0);
+    await rm(nodes.optionsOf(nodeId).dataDirectory, { recursive: true });
+    await nodes.start([nodeId]);
+  };
+
+  test("remove-controller and add-controller take a vote away and give it back: a wiped follower's, and the leader's", async () => {
     const { leaderId } = await quorum();
     const follower = must(
       nodes.ids.find((each) => each !== leaderId),
       "there are two",
     );
     for (const nodeId of [follower, leaderId]) {
+      const oldDirectoryId = await directoryIdOf(nodeId);
+      if (nodeId === follower) await wipe(nodeId);
+      const directoryId = await directoryIdOf(nodeId);
       const others = nodes.ids.filter((each) => each !== nodeId);
       const tools = via(must(others[0], "there are two"));
       const quorumTool = (...args: string[]) => tools.run("kafka-metadata-quorum", args);
       const removed = await quorumTool(
         ...["remove-controller", "--controller-id", String(nodeId)],
-        ...["--controller-directory-id", await directoryIdOf(nodeId)],
+        ...["--controller-directory-id", oldDirectoryId],
       );
       expect(removed).toContain(`KRaft controller ${nodeId} with directory id`);
       await until(async () => {
         const { observers } = await quorum();
-        return observers.some(({ replicaId }) => replicaId === nodeId);
+        return observers.some(({ replicaDirectoryId }) => replicaDirectoryId === directoryId);
       }, `${nodeId} follows on as an observer`);
       const without = await status(nodeId);
-      expect(without).toMatchObject({ voterIds: others, observerIds: [nodeId] });
+      expect(without.voterIds).toEqual(others);
+      // A disk that is gone is told of for five minutes more, as Kafka does.
+      expect(without.observers).toContain(directoryId);
       expect(Number(without.facts.get("LeaderId"))).not.toBe(nodeId);
       await created(`decided-without-${nodeId}`);
 
       const properties = await propertiesOf(nodeId);
       const added = await quorumTool("--command-config", properties, "add-controller");
       expect(added).toContain(`Added controller ${nodeId} with directory id`);
-      expect(await status(nodeId)).toMatchObject({ voterIds: nodes.ids, observerIds: [] });
+      const after = await status(nodeId);
+      expect(after.voterIds).toEqual(nodes.ids);
+      expect(after.observers).not.toContain(directoryId);
+      expect(after.voters).toContainEqual(expect.objectContaining({ id: nodeId, directoryId }));
+      expect(directoryId === oldDirectoryId).toBe(nodeId === leaderId);
       await created(`decided-with-${nodeId}`);
     }
     const again = await via(1).result("kafka-metadata-quorum", [

@@ -15,8 +15,8 @@ export async function quorumBy(port: number) {
     leaderEpoch,
     voters: keys(currentVoters),
     observers: keys(observers),
-    /** How far each of them has the metadata log. */
-    endOffsets: [...currentVoters, ...observers].map(({ logEndOffset }) => logEndOffset),
+    /** How far each voter has the metadata log. */
+    endOffsets: currentVoters.map(({ logEndOffset }) => logEndOffset),
   };
 }
 
