@@ -4,13 +4,14 @@ import { type ErrorName, KafkaError } from "../protocol/errors.ts";
 import { ProtobufError } from "../protocol/peers/protobuf.ts";
 import type { LogReadResult } from "../storage/log-config.ts";
 import { decodeFollowerMessage, encodeLeaderMessage } from "./replication-codec.ts";
-import type {
-  FollowerAnswer,
-  FollowerMessage,
-  Frame,
-  LeaderAnswer,
-  Progress,
-  Statement,
+import {
+  CREDIT_BYTES,
+  type FollowerAnswer,
+  type FollowerMessage,
+  type Frame,
+  type LeaderAnswer,
+  type Progress,
+  type Statement,
 } from "./replication-messages.ts";
 import type { Follower, FollowerSession, LedPartitions } from "./replication-ports.ts";
 import { SentSession } from "./sent-session.ts";
@@ -20,8 +21,6 @@ export interface FollowerStreamDependencies {
   readonly partitions: LedPartitions;
 }
 
-/** Bytes of records that are under way, or read for it; one batch alone may be larger. */
-export const CREDIT_BYTES = 8 * 1024 * 1024;
 /** What is read at a time, and what goes together in one message; a batch may be larger. */
 const READ_BYTES = 256 * 1024;
 /** With so much waiting for the network, what is new waits here, where it still comes together. */
@@ -250,7 +249,8 @@ export class FollowerStream {
   }
 
   #send(): void {
-    for (let entryCount = 0; !this.#isHeldUp;) {
+    let entryCount = 0;
+    while (!this.#isHeldUp) {
       const answers = this.#answers.splice(0, MAX_ENTRIES);
       const frames: Frame[] = [];
       const releases = this.#takeRecords(frames);

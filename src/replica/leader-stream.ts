@@ -8,13 +8,14 @@ import {
   encodeFollowerMessage,
   REPLICATION_SERVICE,
 } from "./replication-codec.ts";
-import type {
-  FollowerAnswer,
-  Frame,
-  LeaderAnswer,
-  LeaderMessage,
-  Progress,
-  Statement,
+import {
+  CREDIT_BYTES,
+  type FollowerAnswer,
+  type Frame,
+  type LeaderAnswer,
+  type LeaderMessage,
+  type Progress,
+  type Statement,
 } from "./replication-messages.ts";
 import type { FollowedLog } from "./replication-ports.ts";
 import { SizesByOffset } from "./sizes-by-offset.ts";
@@ -68,6 +69,8 @@ export class LeaderStream {
   #droppedSlots: number[] = [];
   #nextSlot = 0;
   #lastSession = 0;
+  #receivedBytes = 0;
+  /** Invariant: at most `#receivedBytes`. */
   #consumedBytes = 0;
   #reportedConsumedBytes = 0;
   #link: PeerLink | null = null;
@@ -176,6 +179,7 @@ export class LeaderStream {
   /** What was stated on the stream counts no more, on neither side. */
   #onLost(): void {
     this.#droppedSlots = [];
+    this.#receivedBytes = 0;
     this.#consumedBytes = 0;
     this.#reportedConsumedBytes = 0;
     for (const followed of this.#bySlot.values()) {
@@ -194,7 +198,15 @@ export class LeaderStream {
       link.reject(`a damaged message of the leader: ${error.message}`);
       return;
     }
-    for (const frame of message.frames) this.#onFrame(frame);
+    for (const frame of message.frames) {
+      const underWayBytes = this.#receivedBytes - this.#consumedBytes;
+      if (underWayBytes > 0 && underWayBytes + frame.records.length > CREDIT_BYTES) {
+        link.reject("the leader sends more than it has credit for");
+        return;
+      }
+      this.#receivedBytes += frame.records.length;
+      this.#onFrame(frame);
+    }
     for (const answer of message.answers) this.#onAnswer(answer);
   }
 
@@ -334,10 +346,10 @@ export class LeaderStream {
     for (const followed of firstOf(this.#moved)) progress.push(...this.#progressOf(followed));
     const entryCount = droppedSlots.length + statements.length + progress.length;
     const consumedBytes = this.#consumedBytes;
+    if (this.#droppedSlots.length + this.#unstated.size + this.#moved.size > 0) this.#wake();
     if (entryCount === 0 && consumedBytes === this.#reportedConsumedBytes) return;
     this.#reportedConsumedBytes = consumedBytes;
     this.#link.send(encodeFollowerMessage({ droppedSlots, statements, progress, consumedBytes }));
-    if (this.#droppedSlots.length + this.#unstated.size + this.#moved.size > 0) this.#wake();
   }
 
   #state(followed: Followed): Statement {

@@ -3,6 +3,9 @@ import type { ErrorName } from "../protocol/errors.ts";
 
 // What goes over a replication stream (decision 0012); replication.proto says it in Protocol Buffers.
 
+/** Bytes of records that a leader has under way to a follower at most; one batch alone may be larger. */
+export const CREDIT_BYTES = 8 * 1024 * 1024;
+
 /** Where a replica's log stands, as its leader needs to know before it sends. */
 export interface ReplicaPosition {
   readonly fetchOffset: number;

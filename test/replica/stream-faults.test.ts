@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Random, randomBelow, SeededRandom } from "../../src/base/random.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
-import { CREDIT_BYTES } from "../../src/replica/follower-stream.ts";
+import { CREDIT_BYTES } from "../../src/replica/replication-messages.ts";
 import { TestFollowed, TestLed, TestLeds, topicOf } from "./stream-support.ts";
 import { StreamWorld, type TestFollower, type TestLeader } from "./stream-world.ts";
 

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { RpcStream } from "../../src/base/rpc.ts";
 import { encodeHello, type Hello } from "../../src/protocol/peers/hello.ts";
-import { CREDIT_BYTES } from "../../src/replica/follower-stream.ts";
 import {
   decodeFollowerMessage,
   decodeLeaderMessage,
@@ -9,12 +8,13 @@ import {
   encodeLeaderMessage,
   REPLICATION_SERVICE,
 } from "../../src/replica/replication-codec.ts";
-import type {
-  FollowerMessage,
-  Frame,
-  LeaderMessage,
-  Progress,
-  Statement,
+import {
+  CREDIT_BYTES,
+  type FollowerMessage,
+  type Frame,
+  type LeaderMessage,
+  type Progress,
+  type Statement,
 } from "../../src/replica/replication-messages.ts";
 import { testBatch, TestFollowed, TestLed, topicOf } from "./stream-support.ts";
 import { helloOf, PORT, StreamWorld, type TestFollower, type TestLeader } from "./stream-world.ts";
@@ -425,5 +425,48 @@ describe("a follower, whatever its leader says", () => {
     expect(Math.max(...counts)).toBeLessThanOrEqual(1_000);
     const told = leader.got.flatMap((message) => message.progress);
     expect(new Set(told.map(({ slot }) => slot)).size).toBe(3_000);
+  });
+
+  test("one that has moved is told of behind a thousand that have not", async () => {
+    const logs = Array.from({ length: 150 }, (_, topic) =>
+      Array.from({ length: 10 }, (__, partitionIndex) => {
+        const log = new TestFollowed(follower.clock, topicOf(topic));
+        return Object.assign(log, { partitionIndex });
+      }),
+    ).flat();
+    for (const log of logs) follower.streams.follow(1, log);
+    await world.nodes.runFor(100);
+    leader.got.length = 0;
+    for (const log of logs) log.writeAll();
+    const last = logs.at(-1)!;
+    last.log.batches = [testBatch(0, 0)];
+    last.writeAll();
+    // Each part has a turn of its own.
+    for (let turn = 0; turn < 3; turn += 1) await world.nodes.runFor(10);
+    expect(leader.got.flatMap((message) => message.progress)).toMatchObject([
+      { receivedOffset: 1, safeOffset: 1 },
+    ]);
+  });
+
+  test("a leader that sends beyond its credit is left, and not taken in for ever", async () => {
+    const log = await followed();
+    log.options.writeMs = Infinity;
+    const records = (offset: number) => testBatch(offset, 0, { sizeBytes: CREDIT_BYTES / 4 }).bytes;
+    for (let offset = 0; offset < 4; offset += 1) {
+      leader.say({ frames: [frame(1, offset, { records: records(offset) })] });
+    }
+    await world.nodes.runFor(50);
+    expect([log.log.logEndOffset, follower.warnings]).toEqual([4, []]);
+    leader.say({ frames: [frame(1, 4)] });
+    await world.nodes.runFor(50);
+    expect(log.log.logEndOffset).toBe(4);
+    expect(follower.warnings.join()).toContain("more than it has credit for");
+    await world.nodes.runFor(2_000);
+    // On the next stream the credit is whole again: for a batch that is larger than all of it, too.
+    const { session } = lastStatement();
+    const large = testBatch(4, 0, { sizeBytes: 2 * CREDIT_BYTES }).bytes;
+    leader.say({ frames: [frame(session, 4, { records: large })] });
+    await world.nodes.runFor(50);
+    expect([log.log.logEndOffset, leader.streams.length]).toEqual([5, 2]);
   });
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { loopTurn } from "../../src/base/clock.ts";
 import { KafkaError } from "../../src/protocol/errors.ts";
-import { CREDIT_BYTES } from "../../src/replica/follower-stream.ts";
+import { CREDIT_BYTES } from "../../src/replica/replication-messages.ts";
 import { TestFollowed, type TestFollowedOptions, TestLed, topicOf } from "./stream-support.ts";
 import { StreamWorld, type TestFollower, type TestLeader } from "./stream-world.ts";
 
