@@ -33,9 +33,6 @@ const LEVELS = [
 /** Kafka isolates neither writes nor what is read uncommitted, and a poll need not show the newest. */
 const ALLOWED = WW | DIRTY | RW;
 
-/** So many edges of a component are tried to begin a cycle with. */
-const TRIES = 8;
-
 /** A node, and the edge that leads on from it. */
 interface Link {
   readonly node: number;
@@ -101,18 +98,18 @@ class Search {
     return [this.#toCase(cycle, `${family.name}${suffix}`)];
   }
 
-  /** It begins with an edge that the family wants. */
+  /**
+   * It begins with an edge that the family wants; null if there is none. It has an edge of the level's
+   * order, because a cycle without one would have been found on an earlier level.
+   */
   #cycle(component: ReadonlySet<number>, { mask, wanted }: Family, order: number): Link[] | null {
-    const kinds = { mask: mask | order, wanted: order };
     const isInside = (node: number): boolean => component.has(node);
-    let tries = TRIES;
     for (const from of component) {
       for (const hop of this.#graph.hops(from, wanted)) {
         if (!isInside(hop.node)) continue;
-        const back = shortestPath(this.#graph, { from: hop.node, to: from }, kinds, isInside);
-        if (back !== null) return links(from, [hop, ...back]);
-        tries -= 1;
-        if (tries === 0) return null;
+        const ends = { from: hop.node, to: from };
+        const back = shortestPath(this.#graph, ends, mask | order, isInside);
+        return links(from, [hop, ...must(back, "a way back in a component")]);
       }
     }
     return null;

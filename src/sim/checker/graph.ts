@@ -1,4 +1,4 @@
-import { assert } from "../../base/assert.ts";
+import { assert, must } from "../../base/assert.ts";
 
 /** Edges of a graph while it grows, in 9 bytes each. Nodes are small numbers; a kind is one bit. */
 export class Edges {
@@ -124,55 +124,43 @@ export class Graph {
   }
 }
 
-/**
- * The shortest way from a node to another within a component over edges of some kinds, with at least
- * one of a wanted kind (0 for none) among them; null if there is none that passes no node twice.
- */
+/** The shortest way from a node to another over edges of some kinds, among some nodes; null if none. */
 export function shortestPath(
   graph: Graph,
   ends: { readonly from: number; readonly to: number },
-  kinds: { readonly mask: number; readonly wanted: number },
+  mask: number,
   isInside: (node: number) => boolean,
 ): Hop[] | null {
-  // A state is a node, and whether the wanted kind has been passed: 2 * node + 1 if so.
-  const start = 2 * ends.from + (kinds.wanted === 0 ? 1 : 0);
-  const goal = 2 * ends.to + 1;
-  const cameFrom = new Map<number, { readonly state: number; readonly hop: Hop }>();
-  const queue = [start];
-  for (const state of queue) {
-    if (state === goal) return walkBack(cameFrom, start, goal);
-    for (const hop of graph.hops(state >>> 1, kinds.mask)) {
-      if (!isInside(hop.node)) continue;
-      const hasWanted = (state & 1) === 1 || (hop.kind & kinds.wanted) !== 0;
-      const next = 2 * hop.node + (hasWanted ? 1 : 0);
-      if (next === start || cameFrom.has(next)) continue;
-      cameFrom.set(next, { state, hop });
-      queue.push(next);
+  const cameFrom = new Map<number, { readonly from: number; readonly hop: Hop }>();
+  const queue = [ends.from];
+  for (const from of queue) {
+    for (const hop of graph.hops(from, mask)) {
+      const { node } = hop;
+      if (!isInside(node) || node === ends.from || cameFrom.has(node)) continue;
+      cameFrom.set(node, { from, hop });
+      if (node === ends.to) return walkBack(cameFrom, ends);
+      queue.push(node);
     }
   }
   return null;
 }
 
 function walkBack(
-  cameFrom: ReadonlyMap<number, { readonly state: number; readonly hop: Hop }>,
-  start: number,
-  goal: number,
-): Hop[] | null {
+  cameFrom: ReadonlyMap<number, { readonly from: number; readonly hop: Hop }>,
+  { from, to }: { readonly from: number; readonly to: number },
+): Hop[] {
   const hops: Hop[] = [];
-  for (let state = goal; state !== start;) {
-    const step = cameFrom.get(state);
-    assert(step !== undefined, "a state was reached from another");
+  for (let node = to; node !== from;) {
+    const step = must(cameFrom.get(node), "a node that was reached");
     hops.push(step.hop);
-    state = step.state;
+    node = step.from;
   }
-  const passed = new Set(hops.map(({ node }) => node)).add(start >>> 1);
-  const isSimple = passed.size === hops.length + 1;
-  return isSimple ? hops.reverse() : null;
+  return hops.reverse();
 }
 
 /** In bounds, always: nodes and edges come from the graph itself. */
 function at(array: Int32Array | Uint8Array, index: number): number {
-  return array[index] ?? 0;
+  return must(array[index], "a node or an edge");
 }
 
 /** What was there before. */

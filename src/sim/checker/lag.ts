@@ -1,3 +1,4 @@
+import { must } from "../../base/assert.ts";
 import { isCommittedRead, isDataEntry } from "./indexed-history.ts";
 import type { Entry, IndexedHistory, OtherEntry } from "./indexed-history.ts";
 import type { DataEntry } from "./key-log.ts";
@@ -103,7 +104,7 @@ class Consumer {
     let high = known.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((known[middle]?.offset ?? Infinity) <= offset) low = middle + 1;
+      if (must(known[middle], "an element").offset <= offset) low = middle + 1;
       else high = middle;
     }
     return { offset, sinceMs: known[low]?.atMs ?? Infinity };

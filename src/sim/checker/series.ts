@@ -20,10 +20,12 @@ export class Series {
     this.#points.push(open === undefined ? this.#last : greater(open, this.#last));
     this.#inPoint = (this.#inPoint + 1) % this.#width;
     if (this.#inPoint > 0 || this.#points.length < MAX_POINTS) return;
-    this.#points = this.#points.flatMap((point, index, all) => {
-      const next = all[index + 1];
-      return index % 2 === 0 ? [next === undefined ? point : greater(point, next)] : [];
-    });
+    const pairs: Point[] = [];
+    for (const [index, point] of this.#points.entries()) {
+      const first = index % 2 === 0 ? undefined : pairs.pop();
+      pairs.push(first === undefined ? point : greater(first, point));
+    }
+    this.#points = pairs;
     this.#width *= 2;
   }
 

@@ -496,6 +496,12 @@ describe("send order", () => {
     expect(story.types()).toEqual(["(int-send-skip)", "(G0)"]);
   });
 
+  test("is not: a transaction's own record between two of it, whose place is not certain", () => {
+    story.txn("p", sends("k", "a@0 b@1 c@2"));
+    story.poll("c", polls("k", "a@0 b@1 c@2 b@5"));
+    expect(story.types()).toEqual(["duplicate"]);
+  });
+
   test("is not: sends in flight together, which are acked in another order", () => {
     story.send("p", sends("k", "a@0"), { startedMs: 1, endedMs: 9 });
     story.send("p", sends("k", "b@1"), { startedMs: 2, endedMs: 5 });
@@ -543,6 +549,13 @@ describe("the report", () => {
     expect(lines).toContain("unseen (tolerated): k@1 b; p send ok 10..15");
     expect(lines).toContain("int-poll-skip: k from 0 to 2 [b]; c poll ok 50..55");
     expect(lines.join("\n")).toMatch(/^G1c: wr m z>z, wr l y>y; |^G1c: wr l y>y, wr m z>z; /m);
+  });
+
+  test("says the order of time in a cycle", () => {
+    story.poll("c", polls("k", "a@0"));
+    story.send("p", sends("k", "a@0"));
+    const lines = [...story.check().cases.values()].flat().map(describeCase);
+    expect(lines).toEqual(["G1c-realtime: wr k a>a, realtime; p send ok 20..25, c poll ok 10..15"]);
   });
 
   test("lists types in the table's order", () => {
