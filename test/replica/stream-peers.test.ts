@@ -209,11 +209,30 @@ describe("a leader, whatever its follower says", () => {
     for (const each of leds) expect([each.sessions.size, each.unreleasedCount]).toEqual([0, 0]);
   });
 
+  test("what is read for a follower counts against its credit, also before it can be sent", async () => {
+    const all = Array.from({ length: 100 }, (_, topic) => {
+      const each = new TestLed();
+      for (let index = 0; index < 4; index += 1) each.append({ sizeBytes: 100_000 });
+      leader.leds.byTopic.set(topicOf(topic), each);
+      return each;
+    });
+    const follower = connect();
+    follower.say({ statements: all.map((_, topic) => statement(topic, topic + 1)) });
+    await world.nodes.runFor(5_000);
+    expect(leader.wire.recordBytes).toBeGreaterThan(0.9 * CREDIT_BYTES);
+    // Each had at most 256 KiB to ask for.
+    const readBytes = all.reduce((sum, { readCount }) => sum + 200_000 * readCount, 0);
+    expect(readBytes).toBeLessThanOrEqual(CREDIT_BYTES);
+  });
+
   test("two streams of one broker: the older one is over, with what it has told", async () => {
     const older = connect();
     older.say({ statements: [statement(0, 1)] });
     await world.nodes.runFor(20);
+    expect(led.sessions.size).toBe(1);
     const newer = connect();
+    await world.nodes.runFor(20);
+    expect([led.sessions.size, led.progress.size]).toEqual([0, 0]);
     newer.say({ statements: [statement(0, 1)] });
     await world.nodes.runFor(20);
     expect(older.ends).toHaveLength(1);
