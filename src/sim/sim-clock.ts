@@ -71,9 +71,11 @@ export class SimClock {
         return event.callback;
       }
       const { timer, io } = this.#queues;
+      // What a poll has put off again has its turn before any time passes.
+      if (this.#polls.length + this.#pollsInTurn.length > 0) continue;
       const nextMs = Math.min(timer.firstMs(), io.firstMs());
-      if (nextMs === Infinity && this.#polls.length === 0) return null;
-      if (this.#polls.length === 0) this.#nowMs = Math.max(this.#nowMs, nextMs);
+      if (nextMs === Infinity) return null;
+      this.#nowMs = Math.max(this.#nowMs, nextMs);
     }
   }
 

@@ -38,6 +38,19 @@ describe("SimClock", () => {
     expect(runAll(clock, log)).toEqual(["timer", "input", "polled@0", "later"]);
   });
 
+  test("what a callback of afterPoll puts off again runs before time goes on, however often", () => {
+    const clock = new SimClock();
+    const log: string[] = [];
+    const again = (count: number): void => {
+      log.push(`${count}@${clock.nowMs}`);
+      if (count < 3) clock.afterPoll(() => again(count + 1));
+    };
+    clock.afterPoll(() => again(0));
+    clock.schedule("timer", 100, () => log.push(`timer@${clock.nowMs}`));
+    for (let event = clock.next(); event !== null; event = clock.next()) event();
+    expect(log).toEqual(["0@0", "1@0", "2@0", "3@0", "timer@100"]);
+  });
+
   test("a stall between two callbacks of afterPoll loses neither", () => {
     const clock = new SimClock();
     const log: string[] = [];
