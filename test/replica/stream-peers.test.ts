@@ -319,14 +319,17 @@ describe("a follower, whatever its leader says", () => {
     expect(leader.got).toEqual([{ ...NOTHING, progress: [progress(0, 1, 2)], consumedBytes: 200 }]);
     expect(log.log.logEndOffset).toBe(2);
     // A safe offset may step back in the log (R4): that is not told.
-    log.safeOffset = 1;
-    follower.streams.retry();
+    log.options.writeMs = Infinity;
     leader.say({ frames: [frame(1, 2)] });
     await world.nodes.runFor(20);
-    const safe = leader.got
-      .flatMap((message) => message.progress)
-      .map(({ safeOffset }) => safeOffset);
-    expect(safe).toEqual([...safe].sort((a, b) => a - b));
+    Object.assign(log, { receivedOffset: 3, safeOffset: 1 });
+    log.tell();
+    await world.nodes.runFor(20);
+    expect(leader.got.at(-1)).toEqual({
+      ...NOTHING,
+      progress: [progress(0, 1, 3, 2)],
+      consumedBytes: 300,
+    });
   });
 
   test("a frame of an older session is dropped after a statement, and its bytes are given back", async () => {
@@ -401,6 +404,17 @@ describe("a follower, whatever its leader says", () => {
     leader.say({ frames: [frame(session, 0, { slot })] });
     await world.nodes.runFor(20);
     expect([log.log.logEndOffset, again.log.logEndOffset]).toEqual([0, 1]);
+  });
+
+  test("what was taken in, and not written before the session was over, is given back", async () => {
+    const log = await followed();
+    log.options.writeMs = Infinity;
+    leader.say({ frames: [frame(1, 0), frame(1, 1)] });
+    await world.nodes.runFor(20);
+    expect(leader.got.at(-1)!.consumedBytes).toBe(0);
+    follower.streams.unfollow(log);
+    await world.nodes.runFor(20);
+    expect(leader.got.at(-1)).toEqual({ ...NOTHING, droppedSlots: [0], consumedBytes: 200 });
   });
 
   test("on a new stream credit begins anew, and nothing of the older one is told", async () => {

@@ -104,6 +104,10 @@ export class TestLed implements LedPartition {
   readonly statements: ReplicaPosition[] = [];
   /** Before a read. */
   beforeRead: () => Promise<void> = () => Promise.resolve();
+  /** When it is known what it gives. */
+  afterRead: () => Promise<void> = () => Promise.resolve();
+  /** What lies above is appended, and no more. */
+  writtenEndOffset = Infinity;
   readCount = 0;
   unreleasedCount = 0;
   leaderEpoch: number;
@@ -213,12 +217,14 @@ export class TestLed implements LedPartition {
     }
     const found: TestBatch[] = [];
     let sizeBytes = 0;
-    for (const batch of batches.filter(({ endOffset }) => endOffset > offset)) {
+    const written = batches.filter(({ endOffset }) => endOffset <= this.writtenEndOffset);
+    for (const batch of written.filter(({ endOffset }) => endOffset > offset)) {
       const isFirst = found.length === 0 && minOneBatch;
       if (sizeBytes + batch.bytes.length > maxBytes && !isFirst) break;
       found.push(batch);
       sizeBytes += batch.bytes.length;
     }
+    await this.afterRead();
     this.unreleasedCount += 1;
     let isReleased = false;
     return {
@@ -337,6 +343,11 @@ export class TestFollowed implements FollowedLog {
 
   setProgressListener(listener: (() => void) | null): void {
     this.#listener = listener;
+  }
+
+  /** Something of it may have moved. */
+  tell(): void {
+    this.#listener?.();
   }
 
   /** As after a write that took long. */

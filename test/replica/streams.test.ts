@@ -150,6 +150,45 @@ describe("records between brokers", () => {
     expectEqual(hanging, all[0]!);
   });
 
+  test("what is written while a read comes back with nothing is read afterwards", async () => {
+    const led = lead(0);
+    led.writtenEndOffset = 0;
+    led.append();
+    let goOn: () => void = () => undefined;
+    led.afterRead = () => new Promise((resolve) => (goOn = resolve));
+    const followed = follow(0);
+    await world.nodes.runFor(20);
+    expect(led.readCount).toBe(1);
+    led.writtenEndOffset = 1;
+    led.tell();
+    await world.nodes.runFor(20);
+    led.afterRead = () => Promise.resolve();
+    goOn();
+    await loopTurn();
+    await world.nodes.runFor(20);
+    expectEqual(led, followed);
+  });
+
+  test("what has been read is sent before there is another read, whatever comes in between", async () => {
+    const [hanging, led] = [lead(0), lead(1)];
+    hanging.append();
+    hanging.beforeRead = () => new Promise(() => undefined);
+    follow(0);
+    const followed = follow(1);
+    await world.nodes.runFor(20);
+    led.beforeRead = () => {
+      // Before the turn in which it is sent.
+      world.nodes.clock.afterPoll(() => led.tell());
+      return Promise.resolve();
+    };
+    for (let index = 0; index < 10; index += 1) {
+      led.append();
+      await world.nodes.runFor(5);
+    }
+    expectEqual(led, followed);
+    expect([led.readCount, followed.misfitCount, led.unreleasedCount]).toEqual([10, 0, 0]);
+  });
+
   test.each([1, 4, 12])(
     "%i partitions whose writes hang at the follower leave credit for another one",
     async (hangingCount) => {
