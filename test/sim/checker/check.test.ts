@@ -290,6 +290,14 @@ describe("C21 and G1a", () => {
     has(cases[0]!, { value: "a" }, [aborted, committed]);
   });
 
+  test("who is not shown an aborted record that another was shown, jumps over nothing", () => {
+    story.txn("p", sends("k", "b"), { outcome: "fail" });
+    story.send("q", sends("k", "a@0 c@2"));
+    story.poll("c", polls("k", "a@0 b@1 c@2"));
+    story.poll("d", polls("k", "a@0 c@2"));
+    expect(story.types()).toEqual(["G1a"]);
+  });
+
   test("is not: a refused send that succeeds when it is repeated", () => {
     story.send("p", sends("k", "a"), { outcome: "fail" });
     story.send("p", sends("k", "a@0"));
