@@ -153,10 +153,11 @@ describe("records between brokers", () => {
   test("what is written while a read comes back with nothing is read afterwards", async () => {
     const led = lead(0);
     led.writtenEndOffset = 0;
-    led.append();
     let goOn: () => void = () => undefined;
     led.afterRead = () => new Promise((resolve) => (goOn = resolve));
     const followed = follow(0);
+    await world.nodes.runFor(20);
+    led.append();
     await world.nodes.runFor(20);
     expect(led.readCount).toBe(1);
     led.writtenEndOffset = 1;
@@ -166,6 +167,48 @@ describe("records between brokers", () => {
     goOn();
     await loopTurn();
     await world.nodes.runFor(20);
+    expectEqual(led, followed);
+  });
+
+  test("a session that ends while something is read, or waits to be sent, leaves nothing behind", async () => {
+    const [led, busy] = [lead(0), lead(1)];
+    led.append();
+    let goOn: () => void = () => undefined;
+    led.beforeRead = () => new Promise((resolve) => (goOn = resolve));
+    for (const isHeldUp of [false, true]) {
+      const followed = follow(0);
+      const other = follow(1);
+      await world.nodes.runFor(20);
+      world.nodes.net.links.delay("node-1", "node-2", isHeldUp ? 200 : 0);
+      for (let index = 0; index < 15; index += 1) busy.append({ sizeBytes: 100_000 });
+      await world.nodes.runFor(5);
+      if (isHeldUp) {
+        goOn();
+        await loopTurn();
+        await world.nodes.runFor(5);
+        expect(led.unreleasedCount).toBe(1);
+      }
+      follower.streams.unfollow(followed);
+      await world.nodes.runFor(20);
+      if (!isHeldUp) goOn();
+      await loopTurn();
+      await world.nodes.runFor(1_000);
+      expect([led.unreleasedCount, led.sessions.size]).toEqual([0, 0]);
+      expect(followed.log.logEndOffset).toBe(0);
+      expectEqual(busy, other);
+    }
+  });
+
+  test("after a session that went well, the next refusal is tried again soon", async () => {
+    const led = new TestLed();
+    const followed = follow(0);
+    await world.nodes.runFor(10_000);
+    lead(0, led);
+    await world.nodes.runFor(2_000);
+    expect(led.sessions.size).toBe(1);
+    led.endSessions("NOT_LEADER_OR_FOLLOWER");
+    await world.nodes.runFor(300);
+    expect(led.sessions.size).toBe(1);
     expectEqual(led, followed);
   });
 
