@@ -172,7 +172,7 @@ describe("records between brokers", () => {
 
   test("a session that ends while something is read, or waits to be sent, leaves nothing behind", async () => {
     const [led, busy] = [lead(0), lead(1)];
-    led.append();
+    led.append({ sizeBytes: CREDIT_BYTES });
     let goOn: () => void = () => undefined;
     led.beforeRead = () => new Promise((resolve) => (goOn = resolve));
     for (const isHeldUp of [false, true]) {
@@ -192,6 +192,8 @@ describe("records between brokers", () => {
       await world.nodes.runFor(20);
       if (!isHeldUp) goOn();
       await loopTurn();
+      await world.nodes.runFor(1_000);
+      busy.append();
       await world.nodes.runFor(1_000);
       expect([led.unreleasedCount, led.sessions.size]).toEqual([0, 0]);
       expect(followed.log.logEndOffset).toBe(0);
