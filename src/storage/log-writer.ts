@@ -26,6 +26,9 @@ export interface LogWriterDependencies {
  */
 const MAX_SYNCS = 2;
 
+/** A sync of more than that takes so long that zeros would cost what they save. */
+const MAX_RUN_OVER_ZEROS = 128 * 1024;
+
 /** Batches that go to one segment, one after the other: one `writev`. */
 interface Run {
   readonly segment: Segment;
@@ -242,8 +245,10 @@ export class LogWriter {
         await run.segment.write(run.buffers, run.byteCount);
         if (this.#hasEnded()) break;
         this.#afterWrite(run);
-        if (this.#preallocatedBytes > 0) await run.segment.preallocate(this.#preallocatedBytes);
-        if (this.#hasEnded()) break;
+        if (this.#preallocatedBytes > 0 && run.byteCount <= MAX_RUN_OVER_ZEROS) {
+          await run.segment.preallocate(this.#preallocatedBytes);
+          if (this.#hasEnded()) break;
+        }
       }
     } catch (error) {
       this.#failed(error);

@@ -135,14 +135,18 @@ part_hostile() {
   node "$here/hostile-table.mjs" "$OUT"
 }
 
-# Every batch synced before its ack, on both sides.
+# Every batch synced before its ack, on both sides; then with log.preallocate on both.
 part_flush() {
-  TAG='"flush": 1' start_both 1
-  for round in $(seq "$RUNS"); do
-    TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=200000 ACKS=all TUNING=default
-    TAG='"flush": 1' pair bench-produce-java.sh SIZE=1024 N=1500000 ACKS=all TUNING=tuned
+  local preallocate
+  for preallocate in false true; do
+    EXTRA="log.preallocate=$preallocate" start_both 1 --override log.preallocate=$preallocate
+    TAG="\"flush\": 1, \"preallocate\": $preallocate"
+    for round in $(seq "$RUNS"); do
+      TAG=$TAG pair bench-produce-java.sh SIZE=1024 N=200000 ACKS=all TUNING=default
+      TAG=$TAG pair bench-produce-java.sh SIZE=1024 N=1500000 ACKS=all TUNING=tuned
+    done
+    stop_all
   done
-  stop_all
 }
 
 # The same with 32 producers that send one record at a time (linger 0).

@@ -18,7 +18,7 @@ const PARAMETERS = [
     "gib",
     "size",
   ],
-  ...["rate", "acks", "tuning", "flush"],
+  ...["rate", "acks", "tuning", "flush", "preallocate"],
 ];
 const UNITS = {
   attack: (value) => (value === "none" ? "alone" : `beside ${value}`),
@@ -33,6 +33,7 @@ const UNITS = {
   size: (value) => `${value} B`,
   acks: (value) => `acks=${value}`,
   flush: (value) => `flush=${value}`,
+  preallocate: (value) => `preallocate=${value}`,
 };
 const FIGURES = [
   ["metadata_ms", "ms to Metadata"],

@@ -62,6 +62,15 @@ test("zeros are written again only where the batches have used them up", async (
   expect(disk.content(file(0)).length).toBe(2 * writtenBytes);
 });
 
+test("a batch whose sync takes long anyway gets no zeros behind it", async () => {
+  const { disk, open } = logWorld();
+  const log = await open(AHEAD);
+  log.append(batchOf(1, 128 * 1024), CLIENT);
+  await log.flush();
+  await settle();
+  expect(disk.content(file(0)).length).toBe(log.sizeBytes);
+});
+
 test("no zeros lie beyond the size of a segment", async () => {
   const { disk, open } = logWorld();
   await append(await open({ ...AHEAD, segmentBytes: 1_000 }), 1);
@@ -86,7 +95,7 @@ test("a change of the setting holds from the next batch on", async () => {
   expect(behind(disk, 0, 2).length).toBeGreaterThan(0);
   log.updateConfig({ ...CONFIG, flushMessages: 1 });
   const writeCount = disk.count("writev", ".log");
-  log.append(batchOf(1, 2 * CHUNK_BYTES), CLIENT);
+  log.append(batchOf(1, CHUNK_BYTES), CLIENT);
   await log.flush();
   await settle();
   expect(disk.count("writev", ".log")).toBe(writeCount + 1);
