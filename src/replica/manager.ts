@@ -21,6 +21,7 @@ import {
 import { IsrChanges } from "./isr-changes.ts";
 import { type LeaderContext, Partition } from "./partition.ts";
 import type { PartitionLog } from "./partition-log.ts";
+import type { AskedLog, LogEnd } from "./log-ends.ts";
 import type { LogStore } from "./log-store.ts";
 import { ALONE, type Replication } from "./replication.ts";
 import type { LedPartitions } from "./replication-ports.ts";
@@ -210,6 +211,17 @@ export class ReplicaManager implements LedPartitions {
   /** See LedPartitions. */
   ledPartition(topicId: Uuid, partitionIndex: number): Partition | ErrorName {
     return this.find(this.topicById(topicId), partitionIndex, true);
+  }
+
+  /** How far the logs go that are open here (R11). */
+  logEnds(asked: readonly AskedLog[]): LogEnd[] {
+    return asked.flatMap(({ topicId, partitionIndex }) => {
+      const replica = replicaOf(this.#topicsById.get(topicId)?.partitions.get(partitionIndex));
+      if (replica === undefined) return [];
+      const { latestLeaderEpoch, logEndOffset, failure } = replica.log;
+      const end = { lastEpoch: latestLeaderEpoch, endOffset: logEndOffset };
+      return [{ topicId, partitionIndex, ...end, isDamaged: failure !== null }];
+    });
   }
 
   /** A controller has confirmed this node again: acks that were held back are given. */

@@ -173,6 +173,7 @@ function metadataOptionsOf(config: BrokerConfig, configRules: ConfigRules): Meta
       isBalanced: config["auto.leader.rebalance.enable"],
       balanceIntervalMs: config["leader.imbalance.check.interval.seconds"].value * 1000,
       electionIntervalMs: config["unclean.leader.election.interval.ms"].value,
+      recoveryWaitMs: waitOf(config["holdfast.recovery.wait.ms"].value),
     }),
     defaults: {
       numPartitions: config["num.partitions"],
@@ -185,4 +186,9 @@ function metadataOptionsOf(config: BrokerConfig, configRules: ConfigRules): Meta
       offsetsSegmentBytes: config["offsets.topic.segment.bytes"],
     },
   };
+}
+
+/** -1: for ever. */
+function waitOf(ms: number): number {
+  return ms === -1 ? Infinity : ms;
 }

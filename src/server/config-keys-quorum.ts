@@ -35,6 +35,12 @@ export const QUORUM_KEYS = {
     { min: 1 },
     "A request between controllers that has no answer by then is sent again.",
   ),
+  "holdfast.recovery.wait.ms": long(
+    30000,
+    { min: -1 },
+    "Where all who were in sync came back from a crash, their logs are compared when all are there, or after so " +
+      "long (-1: never) among those that are.",
+  ),
   "replica.lag.time.max.ms": long(
     30000,
     { min: 1 },

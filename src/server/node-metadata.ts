@@ -76,6 +76,7 @@ export async function openNodeMetadata(
       channel: peers?.channel ?? null,
       onLeaderChange: () => peers?.follow(raft.quorum.voters),
       onActive: (image) => peers?.expect(activeBrokers(image)),
+      askLogEnds: peers === null ? null : (broker, asked) => peers.askLogEnds(broker, asked),
     },
     options.metadata,
   );

@@ -10,6 +10,13 @@ import {
   encodeLeaderMessage,
   REPLICATION_SERVICE,
 } from "../../src/replica/replication-codec.ts";
+import {
+  decodeAskedLogs,
+  decodeLogEnds,
+  encodeAskedLogs,
+  encodeLogEnds,
+  LOG_ENDS_SERVICE,
+} from "../../src/replica/log-ends.ts";
 import type {
   FollowerMessage,
   Frame,
@@ -76,7 +83,22 @@ const leaderMessage: fc.Arbitrary<LeaderMessage> = fc.record({
 
 describe("the codec between brokers", () => {
   test("has the name of replication.proto", () => {
-    expect(proto.paths).toEqual([`/${REPLICATION_SERVICE}`]);
+    expect(proto.paths).toEqual([`/${REPLICATION_SERVICE}`, `/${LOG_ENDS_SERVICE}`]);
+  });
+
+  test("how far logs go comes back as it went, and means the same to the package (R11)", () => {
+    const log = { topicId: uuidFromBytes(Buffer.alloc(16, 3)), partitionIndex: 2 };
+    expect(decodeAskedLogs(encodeAskedLogs([log]))).toEqual([log]);
+    const none = { ...log, lastEpoch: -1, endOffset: 0, isDamaged: false };
+    const some = { ...log, lastEpoch: 4, endOffset: 2 ** 40, isDamaged: true };
+    const bytes = encodeLogEnds({ brokerEpoch: 77, ends: [none, some] });
+    expect(decodeLogEnds(bytes)).toEqual({ brokerEpoch: 77, ends: [none, some] });
+    const topicId = uuidToBytes(log.topicId);
+    const theirs = { topicId, partitionIndex: 2 };
+    expect(proto.message("AskedLogs").decode(encodeAskedLogs([log]))).toEqual({ logs: [theirs] });
+    expect(proto.message("LogEndsOfBroker").decode(bytes)).toMatchObject({
+      ends: [theirs, theirs],
+    });
   });
 
   test("what a follower says comes back as it went", () => {

@@ -9,6 +9,7 @@ import { balanceLeaders, electWhereLeaderless } from "./leader-balance.ts";
 import type { ControllerResult } from "./controller.ts";
 import type { MetadataImage } from "./image.ts";
 import type { TopicConfigs } from "./topic-configs.ts";
+import { type AskLogEnds, BestLogElections } from "./best-log-elections.ts";
 
 export interface ControllerDutiesDependencies {
   readonly controller: ActiveController;
@@ -18,6 +19,8 @@ export interface ControllerDutiesDependencies {
   readonly topicConfigs: TopicConfigs;
   /** As they are set at each look. */
   readonly settings: () => BalanceSettings;
+  /** null: this node is the whole cluster. */
+  readonly askLogEnds: AskLogEnds | null;
 }
 
 export interface BalanceSettings {
@@ -26,6 +29,8 @@ export interface BalanceSettings {
   readonly balanceIntervalMs: number;
   /** unclean.leader.election.interval.ms. */
   readonly electionIntervalMs: number;
+  /** holdfast.recovery.wait.ms; Infinity: for ever. */
+  readonly recoveryWaitMs: number;
 }
 
 /** A late look costs no more than that. */
@@ -38,10 +43,15 @@ export class ControllerDuties {
   #timer: Timer | null = null;
   #lastBalanceMs = 0;
   #lastElectionMs = 0;
+  readonly #bestLogs: BestLogElections | null;
 
   constructor(dependencies: ControllerDutiesDependencies, options: { readonly nodeId: number }) {
     this.#dependencies = dependencies;
     this.#nodeId = options.nodeId;
+    const { askLogEnds, settings } = dependencies;
+    const waitMs = (): number => settings().recoveryWaitMs;
+    this.#bestLogs =
+      askLogEnds === null ? null : new BestLogElections({ ...dependencies, askLogEnds, waitMs });
   }
 
   /** This node has become the active controller: the cluster begins, or goes on with full sessions. */
@@ -50,6 +60,7 @@ export class ControllerDuties {
     this.#run(bootstrapCluster);
     if (controller.image !== null) sessions.reset(controller.image, clock.nowMs());
     this.#electWhereLeaderless();
+    this.#bestLogs?.reset();
     this.#lastBalanceMs = clock.nowMs();
     this.#lastElectionMs = clock.nowMs();
     this.#arm();
@@ -71,6 +82,7 @@ export class ControllerDuties {
     this.#timer = afterForPeer(clock, MAX_WAIT_MS, () => {
       this.#endSessions();
       this.#balance();
+      this.#bestLogs?.look();
       if (this.#timer !== null) this.#arm();
     });
   }

@@ -105,8 +105,14 @@ export function topicLookup(image: () => MetadataImage): {
   };
 }
 
-/** Brokers that may lead now, and where other nodes reach them. */
-export function activeBrokers({ brokers }: MetadataImage) {
+/** A broker that may lead now, and where other nodes reach it. */
+export interface ActiveBroker {
+  readonly brokerId: number;
+  readonly brokerEpoch: number;
+  readonly address: { readonly host: string; readonly port: number };
+}
+
+export function activeBrokers({ brokers }: MetadataImage): ActiveBroker[] {
   return [...brokers.values()].flatMap((broker) => {
     const { brokerId, brokerEpoch, isFenced } = broker;
     const endPoint = endPointOf(broker, PEER_ENDPOINT);

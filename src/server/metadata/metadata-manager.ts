@@ -6,6 +6,7 @@ import type { TimerQueue } from "../../base/timer-queue.ts";
 import { errorName, KafkaError } from "../../protocol/errors.ts";
 import type { CommittedBatch, LeaderAndEpoch, RaftClient } from "../../raft/raft-client.ts";
 import type { Infer, Message } from "../../protocol/schema.ts";
+import type { AskLogEnds } from "./best-log-elections.ts";
 import { type BalanceSettings, ControllerDuties } from "./controller-duties.ts";
 import type { BrokerIncarnation } from "./broker-fencing.ts";
 import type { ReplicaDirectory } from "./replica-directories.ts";
@@ -43,6 +44,8 @@ export interface MetadataManagerDependencies {
   readonly onLeaderChange?: () => void;
   /** This node is the active controller from now on. */
   readonly onActive?: (image: MetadataImage) => void;
+  /** null: this node is the whole cluster. */
+  readonly askLogEnds: AskLogEnds | null;
 }
 
 export interface MetadataManagerOptions {

@@ -158,9 +158,9 @@ export class Publisher<P> implements MetadataPublisher {
       if (!partition.replicas.includes(this.#nodeId)) {
         return wasReplica ? [() => this.#remove(topic, partition)] : [];
       }
-      // Nobody has led it since this node knows of it, and its log is not even open.
-      const isUntouched =
-        partition.leader === NO_LEADER && (!wasReplica || old.leader === NO_LEADER);
+      // A log that nobody leads is opened, as it may be asked how far it goes (R11); not where there is no other.
+      const isAlone = partition.replicas.length === 1 && (!wasReplica || old.leader === NO_LEADER);
+      const isUntouched = partition.leader === NO_LEADER && isAlone;
       return isUntouched ? [] : [() => this.#follow(topic, old, partition, settings)];
     });
   }

@@ -1,12 +1,30 @@
 import type { Listener } from "../../base/net.ts";
 import type { Ports } from "../../base/ports.ts";
-import type { Rpc, RpcAddress, RpcService, RpcTls } from "../../base/rpc.ts";
+import {
+  callOnce,
+  type Rpc,
+  type RpcAddress,
+  type RpcService,
+  type RpcTls,
+} from "../../base/rpc.ts";
 import type { TimerQueue } from "../../base/timer-queue.ts";
-import type { Hello } from "../../protocol/peers/hello.ts";
+import { encodeHello, type Hello, judgeHello } from "../../protocol/peers/hello.ts";
+import { ProtobufError } from "../../protocol/peers/protobuf.ts";
 import { PeerTransport, RAFT_SERVICE } from "../../raft/peer-transport.ts";
 import type { Voter } from "../../raft/core/voters.ts";
 import type { LeaderAndEpoch } from "../../raft/raft-client.ts";
 import type { ControllerAnswer, ControllerRequest } from "../metadata/controller-apis.ts";
+import {
+  type AskedLog,
+  decodeAskedLogs,
+  decodeLogEnds,
+  encodeAskedLogs,
+  encodeLogEnds,
+  LOG_ENDS_SERVICE,
+  type LogEnd,
+  type LogEnds,
+} from "../../replica/log-ends.ts";
+import type { ActiveBroker } from "../metadata/image-queries.ts";
 import { REPLICATION_SERVICE } from "../../replica/replication-codec.ts";
 import { ControlClient } from "./control-client.ts";
 import { CONTROL_SERVICE } from "./control-codec.ts";
@@ -40,6 +58,9 @@ export interface NodeState {
   readonly voterAddress: (nodeId: number) => RpcAddress | null;
 }
 
+/** Of the logs that are open here. */
+export type LogEndsSource = (asked: readonly AskedLog[]) => readonly LogEnd[];
+
 /** The active controller's side, on each controller. */
 export interface ControllerService {
   serve(request: ControllerRequest): Promise<ControllerAnswer>;
@@ -61,6 +82,7 @@ export class NodePeers {
   #port: number;
   #listener: Listener | null = null;
   #replication: RpcService | null = null;
+  #logEnds: LogEndsSource | null = null;
 
   private constructor(
     dependencies: NodePeersDependencies,
@@ -113,6 +135,7 @@ export class NodePeers {
       [RAFT_SERVICE, this.transport.service],
       [CONTROL_SERVICE, this.#server.service],
       [REPLICATION_SERVICE, this.#replicate],
+      [LOG_ENDS_SERVICE, this.#sayLogEnds],
     ]);
     this.#listener = await this.rpc.listen(this.#options.listen, services);
     if (this.#port === 0) this.#port = this.#listener.port;
@@ -125,6 +148,47 @@ export class NodePeers {
 
   readonly #replicate: RpcService = (opening) =>
     this.#replication?.(opening) ?? { kind: "rejected", message: "this node is starting" };
+
+  /** Says from now on how far the logs go that are here. */
+  serveLogEnds(source: LogEndsSource): void {
+    this.#logEnds = source;
+  }
+
+  /** How far the broker's logs go (R11). Rejects with RpcError, ProtobufError. */
+  async askLogEnds(
+    { brokerId, address }: ActiveBroker,
+    asked: readonly AskedLog[],
+  ): Promise<LogEnds> {
+    if (brokerId === this.#options.nodeId) return this.#logEndsOf(asked);
+    const opening = encodeHello(this.hello());
+    const call = { service: LOG_ENDS_SERVICE, opening, message: encodeAskedLogs(asked) };
+    return decodeLogEnds(await callOnce(this.rpc, address, call));
+  }
+
+  #logEndsOf(asked: readonly AskedLog[]): LogEnds {
+    return { brokerEpoch: this.hello().brokerEpoch ?? 0, ends: this.#logEnds?.(asked) ?? [] };
+  }
+
+  /** Answers one question a stream. */
+  readonly #sayLogEnds: RpcService = ({ bytes }) => {
+    const verdict = judgeHello(bytes, this.hello());
+    if (verdict.kind === "stranger") return { kind: "rejected", message: verdict.message };
+    return {
+      kind: "admitted",
+      answer: encodeHello(this.hello()),
+      onStream: (stream) => ({
+        onMessage: (message) => {
+          try {
+            stream.send(encodeLogEnds(this.#logEndsOf(decodeAskedLogs(message))));
+          } catch (error) {
+            if (!(error instanceof ProtobufError)) throw error;
+            stream.destroy();
+          }
+        },
+        onEnd: () => undefined,
+      }),
+    };
+  };
 
   /** Another node may lead, and there may be voters that the settings do not name (KIP-853). */
   follow(voters: readonly Voter[]): void {

@@ -62,6 +62,7 @@ export class NodeReplication {
       { hello: peers.hello, partitions: replicas },
     );
     peers.serveReplication(this.#followers.service);
+    peers.serveLogEnds((asked) => replicas.logEnds(asked));
     lifecycle.onConfirmed = () => replicas.onLease();
     metadata.subscribe((image, { previous }) => {
       if (image.brokers === previous.brokers) return;

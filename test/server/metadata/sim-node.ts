@@ -88,7 +88,7 @@ export async function startNode(
   );
   const manager = await world.run(
     MetadataManager.open(
-      { raft, channel: null, ...process },
+      { raft, channel: null, askLogEnds: null, ...process },
       {
         nodeId: 1,
         defaults: { ...DEFAULTS, topicConfigs },
@@ -102,6 +102,7 @@ export async function startNode(
           isBalanced: true,
           balanceIntervalMs: 300_000,
           electionIntervalMs: 300_000,
+          recoveryWaitMs: 30_000,
         }),
         internalTopics: {
           offsetsPartitions: 3,
