@@ -1,6 +1,6 @@
 // One producer and two consumers of a group, with kafkajs, against a broker on 127.0.0.1:9092:
 //
-//   node examples/orders.mjs [--bootstrap HOST:PORT] [--topic NAME] [--orders COUNT]
+//   node examples/orders.mjs [--bootstrap HOST:PORT,…] [--topic NAME] [--orders COUNT]
 //
 // Half-way through, one consumer leaves and the other takes over its partitions. Run it again, also
 // after a `kill -9` of the broker: the group goes on where it had committed, and no order is handled twice.
@@ -21,7 +21,7 @@ const PARTITIONS = 4;
 const say = (fact) => console.log(JSON.stringify(fact));
 const kafka = new kafkajs.Kafka({
   clientId: "orders-example",
-  brokers: [options.bootstrap],
+  brokers: options.bootstrap.split(","),
   logLevel: kafkajs.logLevel.ERROR,
   retry: { initialRetryTime: 100, retries: 12 },
 });
@@ -31,7 +31,8 @@ await admin.connect();
 const existing = await admin.listTopics();
 if (!existing.includes(options.topic)) {
   await admin.createTopics({
-    topics: [{ topic: options.topic, numPartitions: PARTITIONS, replicationFactor: 1 }],
+    // -1: as many replicas as the broker's default.replication.factor says.
+    topics: [{ topic: options.topic, numPartitions: PARTITIONS, replicationFactor: -1 }],
   });
 }
 await admin.disconnect();
