@@ -141,11 +141,15 @@ export class FollowedPartition implements FollowedLog {
     this.#listen();
   }
 
-  /** Takes nothing in any more; resolves when nothing is cut any more. Idempotent. */
+  /**
+   * Takes nothing in any more; resolves when nothing is cut any more, and a checkpoint covers what came behind a gap: whoever has
+   * the log next knows nothing of it. Idempotent.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#onProgress = null;
     await this.#cuts.close();
+    if (this.#gapOffset !== null) await this.#coverGap(this.#log);
   }
 
   #listen(): void {
@@ -171,33 +175,38 @@ export class FollowedPartition implements FollowedLog {
     for (const { baseOffset, leaderEpoch, bytes } of batches) {
       const { logEndOffset } = log;
       if (baseOffset < logEndOffset || leaderEpoch < log.latestLeaderEpoch) return false;
-      if (baseOffset > logEndOffset) this.#gapOffset ??= logEndOffset;
       log.appendReplicated(bytes);
-      if (this.#gapOffset !== null) this.#gapEndOffset = log.logEndOffset;
+      if (baseOffset === logEndOffset) continue;
+      this.#gapOffset ??= logEndOffset;
+      this.#gapEndOffset = log.logEndOffset;
     }
     return true;
   }
 
   /** Once all that came behind the gap is written, a checkpoint is made that covers it. */
   #settleGap(): void {
-    if (this.#isSettlingGap || this.#log.writtenEndOffset < this.#gapEndOffset) return;
+    if (this.#isClosed || this.#isSettlingGap) return;
+    if (this.#log.writtenEndOffset < this.#gapEndOffset) return;
     this.#isSettlingGap = true;
     const coveredOffset = this.#gapEndOffset;
-    const log = this.#log;
-    void (async () => {
-      try {
-        await log.flush();
-        await this.#dependencies.checkpointRecoveryPoint(log);
-        if (this.#gapEndOffset === coveredOffset) this.#gapOffset = null;
-      } catch (error) {
-        // The log has failed, or was closed, and others are told.
-        if (!isStorage(error)) throw error;
-        return;
-      } finally {
-        this.#isSettlingGap = false;
-      }
+    void this.#coverGap(this.#log).then((isCovered) => {
+      this.#isSettlingGap = false;
+      if (!isCovered) return;
+      if (this.#gapEndOffset === coveredOffset) this.#gapOffset = null;
       this.#advanced();
-    })();
+    });
+  }
+
+  /** false: the log has failed, or was closed, and others are told. */
+  async #coverGap(log: PartitionLog): Promise<boolean> {
+    try {
+      await log.flush();
+      await this.#dependencies.checkpointRecoveryPoint(log);
+      return true;
+    } catch (error) {
+      if (!isStorage(error)) throw error;
+      return false;
+    }
   }
 
   /** What the leader has deleted goes here, too, as far as it is committed (S13). */

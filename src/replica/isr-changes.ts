@@ -30,8 +30,6 @@ const MAX_CHANGES = 1_000;
 
 /** Nothing was changed, and nothing newer is known to the controller. */
 const REFUSALS: ReadonlySet<ErrorName> = new Set(["INELIGIBLE_REPLICA", "INVALID_REQUEST"]);
-/** The controller that answered does not lead, or not any more. */
-const UNKNOWN: ReadonlySet<ErrorName> = new Set(["NOT_CONTROLLER", "STALE_BROKER_EPOCH"]);
 
 /** Brings the ISRs of the partitions that are led here to the controller: one request at a time for all of them. */
 export class IsrChanges {
@@ -118,9 +116,11 @@ export class IsrChanges {
   }
 }
 
-/** See IsrState.settle. */
+/**
+ * See IsrState.settle. Something newer that a controller has refused for may never be committed, if that controller is deposed:
+ * so it is asked again until the metadata say what holds.
+ */
 function meaningOf(error: ErrorName | null): "refused" | "unknown" | "told" {
   if (error === null) return "told";
-  if (REFUSALS.has(error)) return "refused";
-  return UNKNOWN.has(error) ? "unknown" : "told";
+  return REFUSALS.has(error) ? "refused" : "unknown";
 }

@@ -39,7 +39,6 @@ const NOBODY: readonly number[] = [];
 interface FollowerState {
   readonly brokerEpoch: number;
   isConnected: boolean;
-  receivedOffset: number;
   safeOffset: number;
   /** When it last had all that the leader had. */
   caughtUpMs: number;
@@ -95,17 +94,12 @@ export class IsrState {
     this.#isUnsure = false;
   }
 
-  /** A session begins: this incarnation's log fits up to the offset. Voids what its older one had. */
-  connect(
-    { brokerId, brokerEpoch }: Follower,
-    offset: number,
-    marks: LeaderMarks,
-    nowMs: number,
-  ): void {
+  /** A session begins: this incarnation's log fits. Voids what its older one had. */
+  connect({ brokerId, brokerEpoch }: Follower, marks: LeaderMarks, nowMs: number): void {
     const before = this.#followers.get(brokerId);
     const isSame = before?.brokerEpoch === brokerEpoch;
     this.#followers.set(brokerId, {
-      ...{ brokerEpoch, isConnected: true, receivedOffset: offset, safeOffset: -1 },
+      ...{ brokerEpoch, isConnected: true, safeOffset: -1 },
       caughtUpMs: isSame ? before.caughtUpMs : -Infinity,
       ...{ markOffset: marks.logEndOffset, markMs: nowMs },
     });
@@ -119,8 +113,7 @@ export class IsrState {
   ): void {
     const follower = this.#followers.get(brokerId);
     if (follower?.brokerEpoch !== brokerEpoch) return;
-    if (follower.isConnected && follower.receivedOffset >= logEndOffset)
-      follower.caughtUpMs = nowMs;
+    if (follower.isConnected && follower.safeOffset >= logEndOffset) follower.caughtUpMs = nowMs;
     follower.isConnected = false;
   }
 
@@ -136,10 +129,10 @@ export class IsrState {
   ): void {
     const follower = this.#followers.get(brokerId);
     if (follower?.brokerEpoch !== brokerEpoch || !follower.isConnected) return;
-    follower.receivedOffset = Math.max(follower.receivedOffset, receivedOffset);
     follower.safeOffset = Math.max(follower.safeOffset, Math.min(safeOffset, receivedOffset));
-    if (receivedOffset >= logEndOffset) follower.caughtUpMs = nowMs;
-    else if (receivedOffset >= follower.markOffset) follower.caughtUpMs = follower.markMs;
+    // By what counts for the high watermark: a member that receives all and makes nothing safe would hold it for ever.
+    if (follower.safeOffset >= logEndOffset) follower.caughtUpMs = nowMs;
+    else if (follower.safeOffset >= follower.markOffset) follower.caughtUpMs = follower.markMs;
     else return;
     follower.markOffset = logEndOffset;
     follower.markMs = nowMs;
@@ -148,7 +141,7 @@ export class IsrState {
   /** The leader's log grows, from this end on: whoever had all falls behind from now on. */
   willAppend(logEndOffset: number, nowMs: number): void {
     for (const follower of this.#followers.values()) {
-      if (!follower.isConnected || follower.receivedOffset < logEndOffset) continue;
+      if (!follower.isConnected || follower.safeOffset < logEndOffset) continue;
       follower.caughtUpMs = nowMs;
       follower.markOffset = logEndOffset;
       follower.markMs = nowMs;
@@ -206,7 +199,7 @@ export class IsrState {
     { nowMs, lagMaxMs }: { readonly nowMs: number; readonly lagMaxMs: number },
   ): boolean {
     const follower = this.#followers.get(brokerId);
-    if (follower?.isConnected === true && follower.receivedOffset >= logEndOffset) return false;
+    if (follower?.isConnected === true && follower.safeOffset >= logEndOffset) return false;
     const caughtUpMs = Math.max(follower?.caughtUpMs ?? -Infinity, this.#epochBeganMs);
     return nowMs - caughtUpMs > lagMaxMs;
   }

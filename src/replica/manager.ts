@@ -19,7 +19,8 @@ import {
   type ReplicaAssignment,
 } from "./assignments.ts";
 import { IsrChanges } from "./isr-changes.ts";
-import { type LeaderContext, Partition } from "./partition.ts";
+import type { LeaderContext } from "./leader-context.ts";
+import { Partition } from "./partition.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { AskedLog, LogEnd } from "./log-ends.ts";
 import type { LogStore } from "./log-store.ts";

@@ -17,6 +17,7 @@ import { type AckMarks, markOf, PartitionAcks } from "./partition-acks.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import { judgePosition } from "./reconcile.ts";
 import type { FollowerAnswer, ReplicaPosition } from "./replication-messages.ts";
+import type { LeaderContext } from "./leader-context.ts";
 import type {
   Follower,
   FollowerSession,
@@ -26,18 +27,6 @@ import type {
 import { noTraffic, type Traffic } from "./traffic.ts";
 import { UnexposedBytes } from "./unexposed-bytes.ts";
 import { hasEnoughInsyncReplicas, type IsrSizes, nextHighWatermark } from "./high-watermark.ts";
-
-/** What a partition that is led needs of the node. */
-export interface LeaderContext {
-  readonly nodeId: number;
-  readonly nowMs: () => number;
-  /** Whether a controller has confirmed lately that this node is there (R15). Read before every ack. */
-  readonly holdsLease: () => boolean;
-  /** Acks are held back until there is a lease again: then `releaseAcks` is to be called. */
-  readonly onHeldBack: (partition: Partition) => void;
-  /** Its ISR may be another than the committed one. */
-  readonly onIsrNews: (partition: Partition) => void;
-}
 
 /** Who appends. Only clients are held to acks and the ISR's size; a coordinator always asks for all. */
 export interface AppendOptions {
@@ -66,6 +55,7 @@ export class Partition implements AckSource, LedPartition, SessionHost {
   #log: PartitionLog;
   readonly #isr: IsrState;
   readonly #sessions = new FollowerSessions();
+  #writtenBeforeFailure = 0;
   /** Since this replica leads. */
   readonly traffic: Traffic = noTraffic();
   #config: PartitionConfig;
@@ -308,7 +298,7 @@ export class Partition implements AckSource, LedPartition, SessionHost {
     const answer = judgePosition(view, statement);
     if (answer !== null) return answer;
     const session = this.#sessions.begin(this, follower, watcher);
-    this.#isr.connect(follower, statement.fetchOffset, this.#marks, this.#context.nowMs());
+    this.#isr.connect(follower, this.#marks, this.#context.nowMs());
     return session;
   }
 
@@ -416,7 +406,10 @@ export class Partition implements AckSource, LedPartition, SessionHost {
   #listen(): void {
     this.#log.setListener({
       onAdvance: () => this.#advance(),
-      onFailure: (error) => this.#end(storageError(error)),
+      onFailure: (error) => {
+        this.#writtenBeforeFailure = this.log.writtenEndOffset;
+        this.#end(storageError(error));
+      },
       onHealed: () => this.#healed(),
     });
   }
@@ -500,6 +493,11 @@ export class Partition implements AckSource, LedPartition, SessionHost {
   #healed(): void {
     if (!this.#isLeader) return;
     const { logEndOffset } = this.log;
+    if (this.#leadership.replicas.length > 1 && logEndOffset < this.#writtenBeforeFailure) {
+      // Followers may have had what is gone: its offsets must not be given out again in this leader epoch.
+      this.resign();
+      return;
+    }
     assert(this.#highWatermark <= logEndOffset, "what was committed is still there", () => ({
       topic: this.topic,
       partitionIndex: this.partitionIndex,

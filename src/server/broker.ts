@@ -378,6 +378,10 @@ class NodeBroker implements Broker {
         rack: this.#config["broker.rack"],
         hasOfflineDirectories: logs.directories.some(({ isOnline }) => !isOnline),
         logDirs: logs.directories.flatMap(({ directoryId }) => directoryId ?? []),
+        offlineDirectories: () =>
+          logs.directories.flatMap(({ isOnline, directoryId }) =>
+            isOnline ? [] : (directoryId ?? []),
+          ),
         previousBrokerEpoch: logs.previousBrokerEpoch,
       },
       publisher,

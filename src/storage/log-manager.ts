@@ -3,6 +3,7 @@ import type { DiskError } from "../base/disk.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
 import { cleanerOf } from "./directory-cleaning.ts";
 import { DirectoryHealth, type DirectoryLog, storageError } from "./directory-health.ts";
+import { directoryStates } from "./directory-states.ts";
 import { type OpenedDirectories, openDirectories, openLeftOut } from "./directory-opening.ts";
 import { partitionDirectoryName } from "./file-names.ts";
 import { Limiter } from "./limiter.ts";
@@ -154,17 +155,7 @@ export class LogManager {
   }
 
   get directories(): readonly LogDirectoryState[] {
-    const usable = this.#directories.map(({ path, directoryId, failure }) => ({
-      path,
-      directoryId,
-      isOnline: failure === null,
-    }));
-    const unusable = this.#unusable.paths.map((path) => ({
-      path,
-      directoryId: null,
-      isOnline: false,
-    }));
-    return [...usable, ...unusable];
+    return directoryStates(this.#directories, this.#unusable.paths);
   }
 
   /** The logs that are open in the directory of that path, and those that are being copied there. */

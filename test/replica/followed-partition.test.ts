@@ -131,6 +131,34 @@ describe("a partition that is followed", () => {
     expect(partition.safeOffset).toBe(12);
   });
 
+  test("a gap is covered once, however much comes behind it meanwhile", async () => {
+    let note = (): void => undefined;
+    const noted = new Promise<void>((resolve) => (note = resolve));
+    checkpoint = () => noted;
+    const partition = followed();
+    take(partition, frame(Buffer.concat([stamped(0, 2), stamped(10, 2)])));
+    log.makeSafe();
+    take(partition, frame(stamped(12, 2)));
+    await settle();
+    note();
+    await settle();
+    log.makeSafe();
+    expect(partition.safeOffset).toBe(14);
+  });
+
+  test("who has the log next finds a gap covered by a checkpoint", async () => {
+    let covered = 0;
+    checkpoint = () => {
+      covered += 1;
+      return Promise.resolve();
+    };
+    const partition = followed();
+    take(partition, frame(Buffer.concat([stamped(0, 2), stamped(10, 2)])));
+    await partition.close();
+    expect(covered).toBe(1);
+    expect(log.safeEndOffset).toBe(12);
+  });
+
   test("what the leader has deleted goes here, too, as far as it is committed (S13)", async () => {
     const partition = followed();
     take(partition, frame(stamped(0, 2), { highWatermark: 1, logStartOffset: 2 }));

@@ -32,9 +32,9 @@ function at(offset: number, safeOffset = offset) {
 /** Both follow, 2 has all, 3 is behind. */
 function state(nowMs = 0): IsrState {
   const isr = new IsrState(1, COMMITTED, nowMs);
-  isr.connect(two, 100, marks(), nowMs);
+  isr.connect(two, marks(), nowMs);
   isr.progress(two, at(100), marks(), nowMs);
-  isr.connect(three, 45, marks(), nowMs);
+  isr.connect(three, marks(), nowMs);
   isr.progress(three, at(45), marks(), nowMs);
   return isr;
 }
@@ -52,7 +52,7 @@ describe("who counts for the high watermark (R-7)", () => {
 
   test("R4: what was received and is not safe does not count", () => {
     const isr = state();
-    isr.connect(two, 100, marks(), 0);
+    isr.connect(two, marks(), 0);
     isr.progress(two, at(100, 70), marks(), 0);
     expect(isr.safePositions()).toEqual([70]);
   });
@@ -107,7 +107,7 @@ describe("who counts for the high watermark (R-7)", () => {
 
   test("a new incarnation voids what the old one had", () => {
     const isr = state();
-    isr.connect({ ...two, brokerEpoch: 21 }, 60, marks(), 1);
+    isr.connect({ ...two, brokerEpoch: 21 }, marks(), 1);
     expect(isr.safePositions()).toEqual([-1]);
     isr.progress(two, at(100), marks(), 2);
     expect(isr.safePositions()).toEqual([-1]);
@@ -193,6 +193,15 @@ describe("who leaves the ISR", () => {
     }
   });
 
+  test("who receives all and makes nothing safe leaves after the lag: it would hold the high watermark for ever", () => {
+    const isr = state();
+    isr.willAppend(100, 1_000);
+    const fields = { logEndOffset: 101 };
+    isr.progress(two, at(101, 100), marks(fields), 1_001);
+    expect(propose(isr, 1_000 + LAG_MAX_MS, fields)).toBeNull();
+    expect(members(propose(isr, 1_001 + LAG_MAX_MS, fields))).toEqual([1]);
+  });
+
   test("whose stream is over leaves after the lag, though nothing is written", () => {
     const isr = state();
     isr.disconnect(two, marks(), 1_000);
@@ -203,7 +212,7 @@ describe("who leaves the ISR", () => {
   test("who comes back in the same incarnation has not been away longer than it was", () => {
     const isr = state();
     isr.disconnect(two, marks(), 1_000);
-    isr.connect(two, 90, marks(), 1_050);
+    isr.connect(two, marks(), 1_050);
     expect(propose(isr, 1_060)).toBeNull();
     expect(members(propose(isr, 1_001 + LAG_MAX_MS))).toEqual([1]);
   });

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
 import { KafkaError } from "../../src/protocol/errors.ts";
 import type { Leadership } from "../../src/replica/assignments.ts";
-import { type LeaderContext, Partition } from "../../src/replica/partition.ts";
+import type { LeaderContext } from "../../src/replica/leader-context.ts";
+import { Partition } from "../../src/replica/partition.ts";
 import type { FollowerSession, LedPartitionWatcher } from "../../src/replica/replication-ports.ts";
 import {
   assignmentOf,
@@ -145,6 +146,26 @@ describe("a leader with followers", () => {
     const { partition } = lead({ isr: [1] }, { onIsrNews });
     sessionOf(partition).session.noteProgress(0, 0);
     expect(onIsrNews).toHaveBeenCalledWith(partition);
+  });
+});
+
+describe("a leader whose log was full", () => {
+  test("gives no offsets out again that followers may have had", () => {
+    const { log, partition } = lead();
+    partition.append(batch(3), ONE);
+    log.fail();
+    log.batches.splice(0);
+    log.heal();
+    expect(partition.refusal(-1)).toBe("NOT_LEADER_OR_FOLLOWER");
+  });
+
+  test("goes on where all that was written is there", () => {
+    const { log, partition } = lead();
+    partition.append(batch(3), ONE);
+    log.makeSafe();
+    log.fail();
+    log.heal();
+    expect(partition.refusal(-1)).toBeNull();
   });
 });
 

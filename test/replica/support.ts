@@ -18,7 +18,8 @@ import { ClientBatches } from "../../src/replica/client-batches.ts";
 import type { LeaderAssignment } from "../../src/replica/assignments.ts";
 import type { LogStore } from "../../src/replica/log-store.ts";
 import { ReplicaManager } from "../../src/replica/manager.ts";
-import type { LeaderContext, Partition } from "../../src/replica/partition.ts";
+import type { LeaderContext } from "../../src/replica/leader-context.ts";
+import type { Partition } from "../../src/replica/partition.ts";
 import type { PartitionLog } from "../../src/replica/partition-log.ts";
 import type {
   LogAppendOptions,

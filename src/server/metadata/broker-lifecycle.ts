@@ -40,6 +40,8 @@ export interface BrokerRegistration extends Omit<PublicationTarget, "assignDirec
     readonly logDirs: readonly Uuid[];
     /** Whether one of log.dirs could not be opened: what is not in `logDirs` may lie there. */
     readonly hasOfflineDirectories?: boolean;
+    /** Of those, the ones that have failed since (R9). Default: none. */
+    readonly offlineDirectories?: () => readonly Uuid[];
     /** From `.kafka_cleanshutdown`; null: there was none. */
     readonly previousBrokerEpoch: number | null;
   };
@@ -65,6 +67,7 @@ export class BrokerLifecycle {
   readonly #options: BrokerLifecycleOptions;
   /** Told of each heartbeat that was answered: `confirmedMs` has moved. */
   onConfirmed: () => void = () => undefined;
+  #offlineDirectories: () => readonly Uuid[] = () => [];
   #brokerEpoch: number | null = null;
   #confirmedMs = -Infinity;
   #timer: Timer | null = null;
@@ -97,6 +100,7 @@ export class BrokerLifecycle {
     const { nodeId } = this.#options;
     const brokerEpoch = await this.#register(registration);
     this.#brokerEpoch = brokerEpoch;
+    this.#offlineDirectories = registration.broker.offlineDirectories ?? this.#offlineDirectories;
     await metadata.whenCommitted(brokerEpoch);
     logger.info({ brokerId: nodeId, brokerEpoch }, "registered");
     await metadata.publish({
@@ -237,7 +241,8 @@ export class BrokerLifecycle {
       currentMetadataOffset: metadata.image.offset,
       wantFence: false,
       wantShutDown: this.#wantsShutDown,
-      offlineLogDirs: [],
+      // A broker that is alone in its cluster has nobody to hand over to.
+      offlineLogDirs: metadata.image.brokers.size > 1 ? [...this.#offlineDirectories()] : [],
       cordonedLogDirs: null,
     };
     return metadata.submit(BROKER_HEARTBEAT, request, timeoutMs);
