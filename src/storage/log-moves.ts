@@ -128,9 +128,9 @@ export class LogMove {
   get stored(): StoredLog {
     const { topic, partitionIndex } = this.#route.id;
     const { sizeBytes, endOffset } = this.#copy;
-    const offsetLag = Math.max(0, this.log.logEndOffset - endOffset);
     // The one that is served is always to be seen, also while the old one goes.
     const isFuture = !this.#isAssigned || this.#route.from.logs.has(this.#route.key);
+    const offsetLag = isFuture ? Math.max(0, this.log.logEndOffset - endOffset) : 0;
     return { topic, partitionIndex, sizeBytes, offsetLag, isFuture };
   }
 

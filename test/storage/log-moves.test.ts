@@ -131,7 +131,9 @@ describe("a log that is moved", () => {
     const completing = move.complete(served).finally(() => (state.isOver = true));
     const places = new Set<string>();
     while (!state.isOver) {
-      const here = PATHS.filter((path) => logs.storedLogs(path).some(({ isFuture }) => !isFuture));
+      const here = PATHS.filter((path) =>
+        logs.storedLogs(path).some(({ isFuture, offsetLag }) => !isFuture && offsetLag === 0),
+      );
       places.add(here.join());
       await steps(1);
     }

@@ -11,7 +11,10 @@ export interface KnownDifference {
 /** Meant. */
 export const MEANT: readonly KnownDifference[] = [
   { row: "levels of `metadata.version`", cases: /^features\/supported metadata\.version$/ },
-  { row: "`kraft.version`", cases: /^features\/finalized kraft\.version$/ },
+  {
+    row: "`kraft.version`",
+    cases: /^features\/finalized kraft\.version$|^nodes\/(add|remove) a voter$/,
+  },
   {
     row: "ListOffsets, the greatest timestamp",
     cases: /^offsets after the deletion\/.* greatest time of records-0$/,
@@ -38,5 +41,4 @@ export const PENDING: readonly KnownDifference[] = [
       /^(share|streams) groups\/|^features\/(finalized|supported) (group|share|streams)\.version$/,
   },
   { row: "users, ACLs, quotas, delegation tokens", cases: /^(acls|quotas|scram|tokens)\// },
-  { row: "moving partitions to other brokers", cases: /^(reassignments|nodes)\// },
 ];
