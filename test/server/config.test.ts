@@ -272,7 +272,8 @@ describe("a key that is not acted on", () => {
       },
       {
         level: "info",
-        message: "replica.fetch.max.bytes: no effect: a lone node has no followers",
+        message:
+          "replica.fetch.max.bytes: no effect: followers are sent records as they come, on streams",
       },
     ]);
   });
